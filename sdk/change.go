@@ -1,0 +1,61 @@
+package sdk
+
+import "strings"
+
+// Change says that a path may differ from what was last seen there, never more: the file system is
+// the truth, and whoever acts on a change looks at it first.
+type Change struct {
+	// Path is relative to the root and separated by "/"; "" is the root itself. It may hold any
+	// byte but NUL.
+	Path string
+	// Scope tells how much below Path is in doubt.
+	Scope Scope
+	// Ops is what was seen, for logs and timing. It may be 0 and is never trusted.
+	Ops Op
+}
+
+// Scope is the extent of a change.
+type Scope uint8
+
+// The scopes. The zero value is the smaller one.
+const (
+	ScopePath    Scope = iota // the path itself: content and attributes, or absence
+	ScopeSubtree              // the path and everything below it
+)
+
+// Op is a set of hints about what happened to a path.
+type Op uint8
+
+// The hints, in the bits that travel to the core.
+const (
+	OpCreate Op = 1 << iota // created, or moved here
+	OpWrite                 // written; the writer may not be done
+	OpClose                 // closed after writing
+	OpRemove                // removed, or moved away
+	OpRename                // with OpCreate or OpRemove: by a rename
+	OpAttrib                // mode, owner, times, extended attributes or link count
+)
+
+var opNames = [...]string{"CREATE", "WRITE", "CLOSE", "REMOVE", "RENAME", "ATTRIB"}
+
+// String returns the hints joined by "|", as in "CREATE|CLOSE", and "CHANGE" for none.
+func (o Op) String() string {
+	var names []string
+	for i, name := range opNames {
+		if o&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return "CHANGE"
+	}
+	return strings.Join(names, "|")
+}
+
+// Covers reports whether the scope of c takes in path.
+func (c Change) Covers(path string) bool {
+	if c.Path == path {
+		return true
+	}
+	return c.Scope == ScopeSubtree && (c.Path == "" || len(path) > len(c.Path) && path[len(c.Path)] == '/' && path[:len(c.Path)] == c.Path)
+}

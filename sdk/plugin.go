@@ -1,0 +1,101 @@
+package sdk
+
+import "context"
+
+// Plugin is what a plugin program serves: a Watcher, a Transport, or both.
+type Plugin struct {
+	Name      string // [a-z][a-z0-9-]*; equal to NAME in the file name filewatch-plugin-NAME
+	Version   string // for people
+	Watcher   Watcher
+	Transport Transport
+}
+
+// Configurable is implemented by a Watcher or Transport whose block in the configuration has a body.
+type Configurable interface {
+	// Config returns a pointer to a new struct whose fields have `hcl` tags (see package schema) and
+	// hold the defaults. filewatch derives the block's schema from it; each request carries one that
+	// the block's values were filled into.
+	Config() any
+}
+
+// Validator is implemented by a Watcher or Transport that can tell more about a configuration than
+// its schema does.
+type Validator interface {
+	// Validate judges the configuration of one sync block and destination. It may be called at any
+	// time and concurrently, has no side effects and opens no connection.
+	Validate(ctx context.Context, req ValidateRequest) Diagnostics
+}
+
+// ValidateRequest is what a Validator judges.
+type ValidateRequest struct {
+	Sync        string   // name of the sync block
+	Source      string   // absolute path of the root
+	Destination Endpoint // zero for a Watcher
+	Exclude     []string // rsync patterns
+	Config      any      // what Config returned, filled; nil when not Configurable
+}
+
+// Watcher reports what changes below a root.
+type Watcher interface {
+	// Watch watches req.Root until ctx ends, and reports to r. It calls r.Ready once every change from
+	// then on will be reported. It may be called for several roots at once.
+	//
+	// It returns nil after ctx has ended, and an error when the root cannot be watched or has ceased to
+	// be the directory it was; filewatch then tries again and compares everything. A part that
+	// cannot be watched is no error: see Reporter.Unwatched.
+	Watch(ctx context.Context, req WatchRequest, r Reporter) error
+}
+
+// WatchRequest says what to watch.
+type WatchRequest struct {
+	Sync    string   // name of the sync block, for logs
+	Root    string   // absolute path of a directory
+	Exclude []string // rsync patterns (package filter): need be neither watched nor reported
+	Config  any      // what Config returned, filled; nil when not Configurable
+}
+
+// Transport brings a destination in step with a source.
+type Transport interface {
+	// Sync applies the changes. It must be idempotent: the same request may come again after a failure,
+	// whatever the first try did. It looks at the source itself; the changes only say where.
+	//
+	// A nil error confirms every change except those in Result.Failed; with an error nothing is
+	// confirmed. Unavailable and Misconfigured tell the core how to try again. Sync is called for many
+	// destinations at once but never twice at once for the same sync block and destination. When ctx
+	// ends it stops soon and leaves no half-written file under its final name.
+	Sync(ctx context.Context, req SyncRequest, progress func(Progress)) (Result, error)
+}
+
+// SyncRequest says what to bring in step.
+type SyncRequest struct {
+	Sync        string   // name of the sync block
+	ID          string   // of this batch, for logs
+	Attempt     int      // 1 for the first try
+	Source      string   // absolute path of the root; its contents become the destination's contents
+	Destination Endpoint // where the contents go
+	Exclude     []string // rsync patterns relative to the root: never sent and never deleted
+	Delete      bool     // remove what is gone from the source
+	Changes     []Change // at least one, no path twice
+	Config      any      // what Config returned, filled; nil when not Configurable
+}
+
+// Progress is how far a Sync has come.
+type Progress struct {
+	Files uint64 // handled so far
+	Bytes uint64 // of content, so far
+}
+
+// Result is the outcome of a Sync.
+type Result struct {
+	Files   uint64 // created or changed at the destination
+	Deleted uint64
+	Bytes   uint64 // of content sent
+	Failed  []PathError
+}
+
+// PathError is a path that could not be brought in step. It may lie below a ScopeSubtree change,
+// which is then not confirmed.
+type PathError struct {
+	Path string
+	Text string // why, for the operator
+}
