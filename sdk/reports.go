@@ -1,0 +1,129 @@
+package sdk
+
+import (
+	"sync"
+
+	"github.com/filewatch/filewatch/sdk/wire"
+)
+
+// Bounds of what waits to be sent to the core; past them the whole root is in doubt, which costs the
+// core one comparison and the plugin no memory.
+const (
+	maxPending      = 1 << 16
+	maxPendingBytes = 16 << 20
+)
+
+// reports is the Reporter of one Watch stream: it merges what the core has not taken yet.
+type reports struct {
+	wake chan struct{} // capacity 1: there may be something to send
+
+	mu        sync.Mutex // guards all below
+	ready     bool
+	pending   []Change
+	index     map[string]int // path → its place in pending
+	bytes     int            // of the paths in pending
+	unwatched *unwatched     // not sent yet
+}
+
+type unwatched struct {
+	paths  []string
+	reason string
+}
+
+var _ Reporter = (*reports)(nil)
+
+func newReports() *reports {
+	return &reports{wake: make(chan struct{}, 1), index: make(map[string]int)}
+}
+
+func (r *reports) Ready() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ready = true
+	r.signal()
+}
+
+func (r *reports) Change(c Change) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.ready {
+		return
+	}
+	if len(r.pending) > 0 && r.pending[0].Covers(c.Path) && r.pending[0].Path == "" {
+		return // the whole root is in doubt already
+	}
+	if i, ok := r.index[c.Path]; ok {
+		r.pending[i].Scope = max(r.pending[i].Scope, c.Scope)
+		r.pending[i].Ops |= c.Ops
+	} else {
+		r.index[c.Path] = len(r.pending)
+		r.pending = append(r.pending, c)
+		r.bytes += len(c.Path)
+	}
+	if c.Path == "" && c.Scope == ScopeSubtree || len(r.pending) > maxPending || r.bytes > maxPendingBytes {
+		clear(r.index)
+		r.index[""] = 0
+		r.pending = append(r.pending[:0:0], Change{Scope: ScopeSubtree, Ops: c.Ops})
+		r.bytes = 0
+	}
+	r.signal()
+}
+
+func (r *reports) Unwatched(paths []string, reason string) {
+	if len(paths) > wire.MaxUnwatched {
+		paths = []string{""}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unwatched = &unwatched{paths, reason}
+	r.signal()
+}
+
+func (r *reports) signal() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// isReady reports whether Ready was called.
+func (r *reports) isReady() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ready
+}
+
+// takeUnwatched returns what Unwatched was last told, once.
+func (r *reports) takeUnwatched() *unwatched {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u := r.unwatched
+	r.unwatched = nil
+	return u
+}
+
+// takeBatch returns the oldest changes, as many as one message may hold.
+func (r *reports) takeBatch() []Change {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n, size := 0, 0
+	for n < len(r.pending) {
+		size += len(r.pending[n].Path) + changeOverhead
+		if size > wire.MaxRequest && n > 0 {
+			break
+		}
+		n++
+	}
+	batch := r.pending[:n:n]
+	r.pending = append([]Change(nil), r.pending[n:]...)
+	clear(r.index)
+	r.bytes = 0
+	for i, c := range r.pending {
+		r.index[c.Path] = i
+		r.bytes += len(c.Path)
+	}
+	return batch
+}
+
+// changeOverhead is the size of a Change message beside its path: tags, lengths and two small enums.
+const changeOverhead = 16

@@ -1,0 +1,384 @@
+package sdk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/filewatch/filewatch/sdk/wire"
+)
+
+// dial serves p on a real socket and returns the host's side of it.
+func dial(t *testing.T, p Plugin) (*Client, *server) {
+	t.Helper()
+	s := newServer(p, hclog.NewNullLogger())
+	g := grpc.NewServer(grpc.UnaryInterceptor(s.recoverUnary), grpc.StreamInterceptor(s.recoverStream))
+	s.register(g)
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = g.Serve(l) }()
+	t.Cleanup(g.Stop)
+	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return NewClient(conn), s
+}
+
+type testConfig struct {
+	Greeting string        `hcl:"greeting,optional" doc:"What to say."`
+	Wait     time.Duration `hcl:"wait,optional"`
+}
+
+// testTransport records what it was asked and answers with sync.
+type testTransport struct {
+	sync func(context.Context, SyncRequest, func(Progress)) (Result, error)
+}
+
+func (t *testTransport) Config() any { return &testConfig{Greeting: "hello"} }
+
+func (t *testTransport) Sync(ctx context.Context, req SyncRequest, progress func(Progress)) (Result, error) {
+	return t.sync(ctx, req, progress)
+}
+
+func (t *testTransport) Validate(_ context.Context, req ValidateRequest) Diagnostics {
+	var d Diagnostics
+	if req.Config.(*testConfig).Greeting == "bad" {
+		d.AddAttributeError([]any{"greeting"}, "Bad greeting", "Say something nice.")
+	}
+	return d
+}
+
+type watchFunc func(context.Context, WatchRequest, Reporter) error
+
+func (f watchFunc) Watch(ctx context.Context, req WatchRequest, r Reporter) error {
+	return f(ctx, req, r)
+}
+
+var oddPath = "a\xff\n/-b \x01"
+
+func TestSyncTravelsUnchanged(t *testing.T) {
+	want := SyncRequest{
+		Sync: "docker", ID: "7", Attempt: 2, Source: "/srv/\xfe",
+		Destination: Endpoint{Scheme: SchemeSSH, User: "root", Host: "::1", Port: 7, Path: "/d\xff"},
+		Exclude:     []string{"*.swp", ".git/"}, Delete: true,
+		Changes: []Change{{Path: oddPath, Ops: OpCreate | OpClose}, {Path: "", Scope: ScopeSubtree}},
+	}
+	result := Result{Files: 1, Deleted: 2, Bytes: 3, Failed: []PathError{{Path: oddPath, Text: "no"}}}
+	var got SyncRequest
+	c, _ := dial(t, Plugin{Name: "x", Transport: &testTransport{func(_ context.Context, req SyncRequest, progress func(Progress)) (Result, error) {
+		got = req
+		progress(Progress{Files: 1, Bytes: 2})
+		return result, nil
+	}}})
+	req := want
+	req.Config = json.RawMessage(`{"greeting":null,"wait":"3s"}`)
+	var steps []Progress
+	gotResult, err := c.Sync(t.Context(), req, func(p Progress) { steps = append(steps, p) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Config = &testConfig{Greeting: "hello", Wait: 3 * time.Second}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("request changed on its way (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(result, gotResult); diff != "" {
+		t.Errorf("result changed on its way (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]Progress{{1, 2}}, steps); diff != "" {
+		t.Errorf("progress (-want +got):\n%s", diff)
+	}
+}
+
+func TestErrorsKeepTheirClass(t *testing.T) {
+	tests := []struct {
+		name string
+		err  error
+		is   func(error) bool
+	}{
+		{"unavailable", Unavailable(errors.New("host web1 is away")), IsUnavailable},
+		{"misconfigured", fmt.Errorf("web1: %w", Misconfigured(errors.New("no rsync"))), IsMisconfigured},
+		{"root lost", RootLost(errors.New("/srv is gone")), IsRootLost},
+		{"other", errors.New("bad \xff byte"), func(err error) bool {
+			return !IsUnavailable(err) && !IsMisconfigured(err) && !IsRootLost(err)
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, _ := dial(t, Plugin{Name: "x",
+				Transport: &testTransport{func(context.Context, SyncRequest, func(Progress)) (Result, error) {
+					return Result{}, tt.err
+				}},
+				Watcher: watchFunc(func(context.Context, WatchRequest, Reporter) error { return tt.err }),
+			})
+			_, err := c.Sync(t.Context(), SyncRequest{}, nil)
+			if err == nil || !tt.is(err) || err.Error() != strings.ToValidUTF8(tt.err.Error(), "\uFFFD") {
+				t.Errorf("Sync returned %v", err)
+			}
+			err = c.Watch(t.Context(), WatchRequest{}, &recorder{})
+			if err == nil || !tt.is(err) {
+				t.Errorf("Watch returned %v", err)
+			}
+		})
+	}
+}
+
+func TestBrokenConnectionIsUnavailable(t *testing.T) {
+	conn, err := grpc.NewClient("unix:"+filepath.Join(t.TempDir(), "none"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := NewClient(conn).Sync(t.Context(), SyncRequest{}, nil); !IsUnavailable(err) {
+		t.Errorf("Sync without a plugin returned %v", err)
+	}
+}
+
+func TestPanicIsOneCallsError(t *testing.T) {
+	c, _ := dial(t, Plugin{Name: "x",
+		Transport: &testTransport{func(context.Context, SyncRequest, func(Progress)) (Result, error) { panic("ouch") }},
+		Watcher:   watchFunc(func(context.Context, WatchRequest, Reporter) error { panic("ouch") }),
+	})
+	if _, err := c.Sync(t.Context(), SyncRequest{}, nil); err == nil || !strings.Contains(err.Error(), "ouch") {
+		t.Errorf("Sync returned %v", err)
+	}
+	if err := c.Watch(t.Context(), WatchRequest{}, &recorder{}); err == nil || !strings.Contains(err.Error(), "ouch") {
+		t.Errorf("Watch returned %v", err)
+	}
+	if _, err := c.Describe(t.Context()); err != nil {
+		t.Errorf("Describe after the panics: %v", err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	c, _ := dial(t, Plugin{Name: "x", Transport: &testTransport{}})
+	tests := []struct {
+		config string
+		want   Diagnostics
+	}{
+		{`{"greeting":"good"}`, nil},
+		{`{"greeting":"bad"}`, Diagnostics{{Summary: "Bad greeting", Detail: "Say something nice.", Path: []any{"greeting"}}}},
+	}
+	for _, tt := range tests {
+		got, err := c.Validate(t.Context(), KindTransport, ValidateRequest{Config: json.RawMessage(tt.config)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.config, diff)
+		}
+	}
+	got, err := c.Validate(t.Context(), KindTransport, ValidateRequest{Config: json.RawMessage(`{"wait":"soon"}`)})
+	if err != nil || len(got) != 1 || !cmp.Equal(got[0].Path, []any{"wait"}) {
+		t.Errorf("a bad duration gave %v, %v", got, err)
+	}
+	if _, err := c.Validate(t.Context(), KindWatcher, ValidateRequest{}); !IsMisconfigured(err) {
+		t.Errorf("validating as a watcher what is none: %v", err)
+	}
+}
+
+func TestDrain(t *testing.T) {
+	running := make(chan struct{})
+	c, _ := dial(t, Plugin{Name: "x", Transport: &testTransport{func(ctx context.Context, _ SyncRequest, _ func(Progress)) (Result, error) {
+		close(running)
+		<-ctx.Done()
+		return Result{}, ctx.Err()
+	}}})
+	failed := make(chan error, 1)
+	go func() {
+		_, err := c.Sync(t.Context(), SyncRequest{}, nil)
+		failed <- err
+	}()
+	<-running
+	if err := c.Drain(t.Context(), 10*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failed; err == nil {
+		t.Error("a Sync that was given up returned no error")
+	}
+	if _, err := c.Sync(t.Context(), SyncRequest{}, nil); !IsUnavailable(err) {
+		t.Errorf("Sync after Drain returned %v", err)
+	}
+}
+
+// recorder is a Reporter that keeps what it is told. With block set, Change waits for it.
+type recorder struct {
+	block chan struct{}
+
+	mu        sync.Mutex
+	ready     int
+	changes   []Change
+	unwatched []string
+}
+
+func (r *recorder) Ready() { r.mu.Lock(); r.ready++; r.mu.Unlock() }
+
+func (r *recorder) Change(c Change) {
+	if r.block != nil {
+		<-r.block
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changes = append(r.changes, c)
+}
+
+func (r *recorder) Unwatched(paths []string, _ string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unwatched = paths
+}
+
+func (r *recorder) covers(path string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.changes {
+		if c.Covers(path) {
+			return true
+		}
+	}
+	return false
+}
+
+// eventually polls until cond holds.
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out waiting until %s", what)
+		}
+	}
+}
+
+func TestWatchLosesNothingBehindASlowHost(t *testing.T) {
+	const n = 3 * maxPending
+	var reporter Reporter
+	started := make(chan struct{})
+	c, _ := dial(t, Plugin{Name: "x", Watcher: watchFunc(func(ctx context.Context, _ WatchRequest, r Reporter) error {
+		r.Change(Change{Path: "before ready"})
+		r.Unwatched([]string{oddPath}, "limit")
+		r.Ready()
+		reporter = r
+		close(started)
+		<-ctx.Done()
+		return nil
+	})})
+	host := &recorder{block: make(chan struct{})}
+	ctx, cancel := context.WithCancel(t.Context())
+	watched := make(chan error, 1)
+	go func() { watched <- c.Watch(ctx, WatchRequest{Root: "/r"}, host) }()
+	<-started
+	for i := range n {
+		reporter.Change(Change{Path: fmt.Sprintf("%s/%d", oddPath, i), Ops: OpWrite})
+	}
+	if waiting := len(reporter.(*reports).pending); waiting > maxPending+1 {
+		t.Errorf("%d changes wait in the plugin, the bound is %d", waiting, maxPending)
+	}
+	close(host.block)
+	for _, i := range []int{0, 1, n / 2, n - 1} {
+		path := fmt.Sprintf("%s/%d", oddPath, i)
+		eventually(t, path+" arrives", func() bool { return host.covers(path) })
+	}
+	host.mu.Lock()
+	if host.ready != 1 || !cmp.Equal(host.unwatched, []string{oddPath}) {
+		t.Errorf("ready %d times, unwatched %q", host.ready, host.unwatched)
+	}
+	if host.changes[0].Path == "before ready" {
+		t.Error("a change from before Ready was sent")
+	}
+	host.mu.Unlock()
+	cancel()
+	if err := <-watched; err != nil {
+		t.Errorf("Watch after its context ended: %v", err)
+	}
+}
+
+func TestBatchesFitAMessage(t *testing.T) {
+	r := newReports()
+	r.Ready()
+	long := strings.Repeat("x", 4000)
+	for i := range 1000 {
+		r.Change(Change{Path: fmt.Sprint(i, long)})
+	}
+	total := 0
+	for {
+		batch := r.takeBatch()
+		if len(batch) == 0 {
+			break
+		}
+		size := 0
+		for _, c := range batch {
+			size += len(c.Path)
+		}
+		if size > wire.MaxRequest {
+			t.Errorf("a batch holds %d bytes of paths", size)
+		}
+		total += len(batch)
+	}
+	if total != 1000 {
+		t.Errorf("%d of 1000 changes came out", total)
+	}
+}
+
+func TestResultThatDoesNotFitConfirmsNothing(t *testing.T) {
+	var r Result
+	for i := range 1000 {
+		r.Failed = append(r.Failed, PathError{Path: fmt.Sprint(i), Text: strings.Repeat("x", 4000)})
+	}
+	got := resultFromProto(resultToProto(r))
+	if len(got.Failed) != 1 || got.Failed[0].Path != "" {
+		t.Errorf("%d failed paths instead of the root", len(got.Failed))
+	}
+}
+
+func TestCovers(t *testing.T) {
+	tests := []struct {
+		change Change
+		path   string
+		want   bool
+	}{
+		{Change{Path: "a"}, "a", true},
+		{Change{Path: "a"}, "a/b", false},
+		{Change{Path: "a", Scope: ScopeSubtree}, "a/b", true},
+		{Change{Path: "a", Scope: ScopeSubtree}, "ab", false},
+		{Change{Scope: ScopeSubtree}, "a/b", true},
+		{Change{}, "a", false},
+	}
+	for _, tt := range tests {
+		if got := tt.change.Covers(tt.path); got != tt.want {
+			t.Errorf("%+v covers %q: %v", tt.change, tt.path, got)
+		}
+	}
+}
+
+func TestEndpointString(t *testing.T) {
+	tests := []struct {
+		endpoint Endpoint
+		want     string
+	}{
+		{Endpoint{Path: "/srv"}, "/srv"},
+		{Endpoint{Scheme: "ssh", User: "root", Host: "web1", Path: "/srv"}, "root@web1:/srv"},
+		{Endpoint{Scheme: "ssh", Host: "::1", Path: "srv"}, "[::1]:srv"},
+		{Endpoint{Scheme: "rsync", Host: "web1", Port: 8730, Path: "m/p"}, "rsync://web1:8730/m/p"},
+	}
+	for _, tt := range tests {
+		if got := tt.endpoint.String(); got != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.endpoint, got, tt.want)
+		}
+	}
+}
