@@ -1,6 +1,9 @@
 package sdk
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Change says that a path may differ from what was last seen there, never more: the file system is
 // the truth, and whoever acts on a change looks at it first.
@@ -50,6 +53,22 @@ func (o Op) String() string {
 		return "CHANGE"
 	}
 	return strings.Join(names, "|")
+}
+
+// String returns the path as operators read it: a directory in doubt as a whole ends in "/", the root is
+// "./", and what a terminal or a log line could not show is quoted.
+func (c Change) String() string {
+	path := c.Path
+	if path == "" {
+		path = "."
+	}
+	if c.Scope == ScopeSubtree {
+		path += "/"
+	}
+	if quoted := strconv.Quote(path); quoted != `"`+path+`"` {
+		return quoted
+	}
+	return path
 }
 
 // Covers reports whether the scope of c takes in path.

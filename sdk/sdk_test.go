@@ -382,3 +382,20 @@ func TestEndpointString(t *testing.T) {
 		}
 	}
 }
+
+func TestChangeString(t *testing.T) {
+	tests := []struct {
+		change Change
+		want   string
+	}{
+		{Change{Path: "a b"}, "a b"},
+		{Change{Path: "a/b", Scope: ScopeSubtree}, "a/b/"},
+		{Change{Scope: ScopeSubtree}, "./"},
+		{Change{Path: "a\n\xff"}, `"a\n\xff"`},
+	}
+	for _, tt := range tests {
+		if got := tt.change.String(); got != tt.want {
+			t.Errorf("%#v: %s, want %s", tt.change, got, tt.want)
+		}
+	}
+}
