@@ -1,0 +1,367 @@
+package filter
+
+import (
+	"bytes"
+	"cmp"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+)
+
+var (
+	lists = flag.Int("filter.lists", 300, "pattern lists to compare with rsync")
+	seed  = flag.Uint64("filter.seed", 1, "seed of the random pattern lists")
+)
+
+// hostileNames are names that mean something to the pattern language, to rsync, or to the decoding of
+// its output.
+var hostileNames = []string{
+	"a", "b", "ab", "ba", "aa", "abc", "b.swp", "a.b", "-", "- a", "+ a", "!", "!a", "#a", ";a", " ", " a", "a ", "*", "a*", "**", "?",
+	"[", "]", "[a]", "[!a]", "^", `\`, `a\b`, `\*`, `a\`, `\#011`, "a\nb", "\t", "\x7f", "\x01", "\xff", "a\xff", "é", "'", `"`, "$a", "~",
+	"0", "9a", "A", "_", ":", "[:alpha:]", ".a", "..a", "-rf", "--", "a-b", "c", "x", "cache", strings.Repeat("a", 255), strings.Repeat("é", 127) + "b",
+}
+
+// entries maps the paths of a tree to whether they are directories.
+type entries map[string]bool
+
+// makeTree fills root with the hostile names, as files, directories and links to a directory.
+func makeTree(t *testing.T, root string, r *rand.Rand) entries {
+	t.Helper()
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tree := entries{}
+	dirs := []string{""}
+	add := func(path string, kind int) {
+		if _, ok := tree[path]; ok {
+			return
+		}
+		full := filepath.Join(root, path)
+		var err error
+		switch kind {
+		case 0:
+			err = os.Mkdir(full, 0o755)
+			dirs = append(dirs, path)
+		case 1:
+			err = os.Symlink("/", full)
+		default:
+			err = os.WriteFile(full, nil, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree[path] = kind == 0
+	}
+	for i, name := range hostileNames {
+		add(name, i%4)
+	}
+	// Directories with the names that patterns are most likely to mention, some levels deep.
+	for range 20 {
+		dir := dirs[r.IntN(len(dirs))]
+		if strings.Count(dir, "/") < 3 && len(dir) < 300 {
+			add(join(dir, hostileNames[r.IntN(8)]), 0)
+		}
+	}
+	for range 80 {
+		add(join(dirs[r.IntN(len(dirs))], hostileNames[r.IntN(16)]), 1+r.IntN(5))
+	}
+	return tree
+}
+
+func join(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}
+
+// randomPatterns returns a list from a grammar that reaches all of the pattern language, at times
+// malformed.
+func randomPatterns(r *rand.Rand) []string {
+	pick := func(s ...string) string { return s[r.IntN(len(s))] }
+	name := func() string { return hostileNames[r.IntN(len(hostileNames))] }
+	set := func() string {
+		s := "["
+		if r.IntN(3) == 0 {
+			s += pick("!", "^")
+		}
+		for range 1 + r.IntN(3) {
+			s += pick("a", "b", "a-c", "-", "]", "[", "!", `\]`, `\\`, `\-`, "a-", "[:alpha:]", "[:punct:]", "[:space:]", "[:upper:]", "[:digit:]",
+				"[:cntrl:]", "[:print:]", "[:graph:]", "[:blank:]", "[:alnum:]", "[:xdigit:]", "[:lower:]", "[:", ":]", "/", "*", "**", "\x80-\xff", "z-a", ".", "0-9", "[:x:]")
+		}
+		if r.IntN(20) > 0 {
+			s += "]"
+		}
+		return s
+	}
+	piece := func() string {
+		switch r.IntN(10) {
+		case 0, 1:
+			return name()
+		case 2, 3:
+			return pick("a", "b", "c")
+		case 4, 5:
+			return "*"
+		case 6:
+			return "?"
+		case 7:
+			return set()
+		case 8:
+			return pick("**", "**", "***", "/", "//")
+		default:
+			return `\` + pick("a", "*", "[", "]", "?", `\`, "/", "")
+		}
+	}
+	pattern := func() string {
+		p := pick("", "", "", "", "/", "/", "**/", "*/", "**", "*", "- ", "+ ", "+ ", "!")
+		for i := range 1 + r.IntN(3) {
+			if i > 0 {
+				p += "/"
+			}
+			for range 1 + r.IntN(3) {
+				p += piece()
+			}
+		}
+		return p + pick("", "", "", "", "/", "/***", "/**", "***", "*")
+	}
+	var patterns []string
+	// Without this most lists exclude all directories at the top, and nothing deep is ever asked about.
+	if r.IntN(2) == 0 {
+		patterns = append(patterns, "+ */")
+	}
+	for range 1 + r.IntN(4) {
+		p := pattern()
+		if r.IntN(60) == 0 {
+			p = pick("", "!", "- ", "+ ", "/", "//", "**", "***", "/***", "-", "+", "!a", "- !", "! ", `\`)
+		}
+		patterns = append(patterns, p)
+	}
+	return patterns
+}
+
+// transferred returns what rsync would transfer of root.
+func transferred(root string, args []string) (entries, error) {
+	args = append(append([]string{"-nrlD", "--out-format=%n"}, args...), "--", root+"/", root+".nowhere/")
+	out, err := rsync(args...)
+	tree := entries{}
+	for line := range strings.Lines(out) {
+		path := decode(strings.TrimSuffix(line, "\n"))
+		if path == "./" || strings.HasPrefix(path, "created directory ") {
+			continue
+		}
+		tree[strings.TrimSuffix(path, "/")] = strings.HasSuffix(path, "/")
+	}
+	return tree, err
+}
+
+func rsync(args ...string) (string, error) {
+	cmd := exec.Command("rsync", args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("rsync %q: %w: %s", args, err, stderr.Bytes())
+	}
+	return string(out), err
+}
+
+var escaped = regexp.MustCompile(`\\#[0-3][0-7][0-7]`)
+
+// decode undoes rsync's escapes.
+func decode(s string) string {
+	return escaped.ReplaceAllStringFunc(s, func(e string) string {
+		b, _ := strconv.ParseUint(e[2:], 8, 8)
+		return string([]byte{byte(b)})
+	})
+}
+
+// kept returns what the filter leaves of a tree.
+func kept(f *Filter, tree entries) entries {
+	rest := entries{}
+	for path, dir := range tree {
+		if !f.Excluded(path, dir) {
+			rest[path] = dir
+		}
+	}
+	return rest
+}
+
+// TestAgainstRsync transfers a tree of hostile names with random pattern lists and compares what
+// rsync takes with what the filter leaves.
+func TestAgainstRsync(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	r := rand.New(rand.NewPCG(*seed, 0))
+	tree := makeTree(t, root, r)
+	if all, err := transferred(root, nil); err != nil || !maps.Equal(tree, all) {
+		t.Fatalf("without patterns (-made, +rsync): %v\n%s", err, gocmp.Diff(tree, all))
+	}
+	var telling atomic.Int64
+	work := make(chan []string)
+	var wg sync.WaitGroup
+	for range 8 { // rsync mostly waits for its other half
+		wg.Go(func() {
+			for patterns := range work {
+				if compare(t, root, tree, patterns) {
+					telling.Add(1)
+				}
+			}
+		})
+	}
+	for range *lists {
+		work <- randomPatterns(r)
+	}
+	close(work)
+	wg.Wait()
+	if telling.Load() < int64(*lists/4) {
+		t.Errorf("only %d of %d lists excluded a part of the tree", telling.Load(), *lists)
+	}
+}
+
+// compare reports whether the patterns excluded a part of the tree.
+func compare(t *testing.T, root string, tree entries, patterns []string) bool {
+	patterns = withoutRefused(t, root, tree, patterns)
+	f, err := Parse(patterns)
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	want, err := transferred(root, f.RsyncArgs())
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	got := kept(f, tree)
+	if !maps.Equal(want, got) {
+		t.Errorf("%q (-rsync, +filter):\n%s", patterns, gocmp.Diff(want, got))
+	}
+	return 0 < len(got) && len(got) < len(tree)
+}
+
+// withoutRefused returns the patterns that Parse takes, after showing that rsync either refuses each of
+// the others too or excludes nothing because of it.
+func withoutRefused(t *testing.T, root string, tree entries, patterns []string) []string {
+	var ok []string
+	for _, p := range patterns {
+		_, err := Parse([]string{p})
+		if err == nil {
+			ok = append(ok, p)
+			continue
+		}
+		if strings.Contains(p, "\n") {
+			continue // rsync takes these
+		}
+		if taken, err := transferred(root, []string{"--exclude=" + p}); err == nil && !maps.Equal(tree, taken) {
+			t.Errorf("%q is refused but rsync excludes something (-all, +taken):\n%s", p, gocmp.Diff(tree, taken))
+		}
+	}
+	return ok
+}
+
+// TestProtectsAtDestination deletes a whole tree with random pattern lists, over a pipe, so that the
+// receiver gets the patterns through the protocol, and looks at what is left.
+func TestProtectsAtDestination(t *testing.T) {
+	shell := filepath.Join(t.TempDir(), "shell")
+	if err := os.WriteFile(shell, []byte("#!/bin/sh\nshift\neval \"$*\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(*seed, 1))
+	empty := t.TempDir()
+	base := t.TempDir()
+	for i := range max(1, *lists/10) {
+		root := filepath.Join(base, strconv.Itoa(i))
+		tree := makeTree(t, root, r)
+		f := mustParse(t, withoutRefused(t, root, tree, randomPatterns(r))...)
+		args := append(f.RsyncArgs(), "-rlD", "--delete", "-e", shell, "--", empty+"/", "host:"+root+"/")
+		if _, err := rsync(args...); err != nil {
+			t.Fatal(err)
+		}
+		want := entries{}
+		for path, dir := range tree {
+			if !f.Excluded(path, dir) {
+				continue
+			}
+			want[path] = dir
+			for parent := filepath.Dir(path); parent != "."; parent = filepath.Dir(parent) {
+				want[parent] = true
+			}
+		}
+		if diff := gocmp.Diff(want, walk(t, root)); diff != "" {
+			t.Errorf("%q (-should stay, +stayed):\n%s", f.patterns, diff)
+		}
+	}
+}
+
+// TestMissingAtDestination shows why ExcludedMissing asks about both roles: rsync removes a protected
+// directory that it is told is missing, and keeps it when the path is not named.
+func TestMissingAtDestination(t *testing.T) {
+	f := mustParse(t, "cache/", "*.tmp")
+	for _, tt := range []struct {
+		name  string
+		skip  func(path string) bool
+		after entries
+	}{
+		{"as a file only", func(p string) bool { return f.Excluded(p, false) }, entries{"a.tmp": false, "d": true, "d/b.tmp": false}},
+		{"ExcludedMissing", f.ExcludedMissing, entries{"a.tmp": false, "cache": true, "cache/x": false, "d": true, "d/b.tmp": false}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			src, dst := t.TempDir(), t.TempDir()
+			var list []string
+			for path, dir := range map[string]bool{"a.tmp": false, "cache": true, "d": true, "gone": false} {
+				full := filepath.Join(dst, path)
+				var err error
+				if dir {
+					err = cmp.Or(os.Mkdir(full, 0o755), os.WriteFile(full+"/"+map[string]string{"cache": "x", "d": "b.tmp"}[path], nil, 0o644))
+				} else {
+					err = os.WriteFile(full, nil, 0o644)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !tt.skip(path) {
+					list = append(list, "/"+path+"\x00")
+				}
+			}
+			from := filepath.Join(t.TempDir(), "list")
+			if err := os.WriteFile(from, []byte(strings.Join(list, "")), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			args := append(f.RsyncArgs(), "-lptgoD", "--from0", "--files-from="+from, "--delete", "--delete-missing-args", "--force", "--", src+"/", dst+"/")
+			if _, err := rsync(args...); err != nil {
+				t.Fatal(err)
+			}
+			if diff := gocmp.Diff(tt.after, walk(t, dst)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// walk returns what is below root.
+func walk(t *testing.T, root string) entries {
+	t.Helper()
+	tree := entries{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if path != root && err == nil {
+			tree[path[len(root)+1:]] = d.IsDir()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
