@@ -1,0 +1,66 @@
+# Everything a person or CI does with filewatch. Each target sets up what it needs.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PREFIX  ?= /usr/local
+BUF         = $(GO) run github.com/bufbuild/buf/cmd/buf@v1.75.0
+STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@2026.2.2
+LDFLAGS     = -X main.version=$(VERSION)
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: need-run build ## mirror one local directory to another, and print what happens
+	@sh examples/quickstart/run.sh bin/filewatch
+
+.PHONY: test
+test: need-test ## run every test, with the race detector
+	$(GO) test -race -timeout 9m ./...
+
+.PHONY: check
+check: need-go ## formatting, vet, staticcheck, generated code, import rules
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	$(STATICCHECK) ./...
+	$(GO) mod tidy -diff
+	sh .ci/check-imports
+	$(MAKE) --no-print-directory generate
+	@git diff --exit-code -- '*.pb.go' || { echo "generated code is out of date: commit what make generate wrote"; exit 1; }
+
+.PHONY: build
+build: need-go ## build bin/filewatch
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/filewatch ./core/cmd/filewatch
+
+.PHONY: install
+install: build ## install filewatch to $(PREFIX)/bin
+	install -D -m 0755 bin/filewatch $(DESTDIR)$(PREFIX)/bin/filewatch
+
+.PHONY: bench
+bench: need-test ## measure a change's way to the far end beside plain rsync, and the packages' benchmarks
+	$(GO) test -run '^$$' -bench . -benchtime 20x ./core/cmd/filewatch
+	$(GO) test -run '^$$' -bench . $$($(GO) list ./... | grep -v core/cmd/filewatch)
+
+.PHONY: soak
+soak: need-test ## the random tests with many seeds: about an hour
+	FILEWATCH_SEEDS=1000 $(GO) test -timeout 3h -run 'Oracle|Churn|Torture|Kill|Differential' ./...
+
+.PHONY: generate
+generate: need-go ## write the code that comes from the proto file
+	cd sdk/wire && $(BUF) lint && $(BUF) generate
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin examples/quickstart/source examples/quickstart/mirror
+
+# The tools a target needs, installed where they are missing.
+.PHONY: need-go need-run need-test
+need-go:
+	@command -v $(GO) >/dev/null || { echo "filewatch is built with Go 1.26 or newer: install it from https://go.dev/dl"; exit 1; }
+need-run: need-go
+	@sh .ci/need rsync
+need-test: need-go
+	@sh .ci/need rsync ssh sshd cc
