@@ -1,0 +1,278 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/filewatch/filewatch/core/internal/guard"
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// transport is a sdk.Transport whose calls the test answers.
+type transport struct {
+	mu    sync.Mutex
+	calls []sdk.SyncRequest
+	reply func(ctx context.Context, call int, req sdk.SyncRequest) (sdk.Result, error)
+}
+
+func (tr *transport) Sync(ctx context.Context, req sdk.SyncRequest, _ func(sdk.Progress)) (sdk.Result, error) {
+	tr.mu.Lock()
+	tr.calls = append(tr.calls, req)
+	n := len(tr.calls)
+	tr.mu.Unlock()
+	return tr.reply(ctx, n, req)
+}
+
+// paths returns what each call was to send.
+func (tr *transport) paths() [][]string {
+	synctest.Wait()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	var all [][]string
+	for _, call := range tr.calls {
+		var paths []string
+		for _, c := range call.Changes {
+			paths = append(paths, c.String())
+		}
+		all = append(all, paths)
+	}
+	return all
+}
+
+// syncBuffer is a log that can be read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) count(text string) int {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Count(s.b.String(), text)
+}
+
+type fixture struct {
+	*Destination
+	transport *transport
+	log       *syncBuffer
+	source    string
+	watched   bool
+	stop      func() // ends Run's first context
+	abort     func()
+	ended     chan struct{}
+}
+
+// start runs a destination in virtual time.
+func start(t *testing.T, reply func(context.Context, int, sdk.SyncRequest) (sdk.Result, error)) *fixture {
+	f := &fixture{transport: &transport{reply: reply}, log: &syncBuffer{}, source: t.TempDir(), watched: true, ended: make(chan struct{})}
+	f.Destination = New(Config{
+		Sync: "s", Source: f.source, Destination: sdk.Endpoint{Path: "/dest"},
+		Transport: f.transport,
+		Guard:     guard.New(f.source),
+		Watched:   func() (bool, string) { return f.watched, "watch limit" },
+		Logger:    hclog.New(&hclog.LoggerOptions{Output: f.log}),
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	abortCtx, abort := context.WithCancel(t.Context())
+	f.stop, f.abort = stop, abort
+	go func() { defer close(f.ended); f.Run(ctx, abortCtx) }()
+	t.Cleanup(func() { stop(); abort(); <-f.ended })
+	return f
+}
+
+func ok(context.Context, int, sdk.SyncRequest) (sdk.Result, error) { return sdk.Result{Files: 1}, nil }
+
+func equal(t *testing.T, got, want [][]string) {
+	t.Helper()
+	if !slices.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("sent %q, want %q", got, want)
+	}
+}
+
+func TestChangeDuringATransferIsSentAfterIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		f := start(t, func(_ context.Context, n int, _ sdk.SyncRequest) (sdk.Result, error) {
+			if n == 1 {
+				<-release
+			}
+			return sdk.Result{}, nil
+		})
+		f.Add(sdk.Change{Path: "a"})
+		synctest.Wait()
+		f.Add(sdk.Change{Path: "a"})
+		f.Add(sdk.Change{Path: "b"})
+		equal(t, f.transport.paths(), [][]string{{"a"}})
+		if f.log.count("in sync") != 0 {
+			t.Error("in sync was said during the transfer")
+		}
+		close(release)
+		equal(t, f.transport.paths(), [][]string{{"a"}, {"a", "b"}})
+		if got := f.log.count("in sync"); got != 1 {
+			t.Errorf("in sync was said %d times", got)
+		}
+	})
+}
+
+func TestAwayDestinationGetsEverythingWhenItIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		away.Store(true)
+		f := start(t, func(context.Context, int, sdk.SyncRequest) (sdk.Result, error) {
+			if away.Load() {
+				return sdk.Result{}, sdk.Unavailable(errors.New("no route to host"))
+			}
+			return sdk.Result{}, nil
+		})
+		f.Add(sdk.Change{Path: "a"})
+		time.Sleep(time.Hour)
+		f.Add(sdk.Change{Path: "b"})
+		tries := len(f.transport.paths())
+		if tries < 55 || tries > 80 {
+			t.Errorf("%d tries in an hour, want about one a minute", tries)
+		}
+		if got := f.log.count("no route to host"); got < 5 || got > 7 {
+			t.Errorf("the failure was logged %d times in an hour, want every ten minutes", got)
+		}
+		away.Store(false)
+		time.Sleep(2 * retryMax)
+		got := f.transport.paths()
+		equal(t, got[len(got)-1:], [][]string{{"a", "b"}})
+		if f.log.count("in sync") != 1 || f.log.count("works again") != 1 {
+			t.Errorf("log: %s", f.log.b.String())
+		}
+	})
+}
+
+func TestFailedPathHoldsUpNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, func(_ context.Context, n int, req sdk.SyncRequest) (sdk.Result, error) {
+			if n < 3 && slices.ContainsFunc(req.Changes, func(c sdk.Change) bool { return c.Path == "bad" }) {
+				return sdk.Result{Failed: []sdk.PathError{{Path: "bad", Text: "permission denied"}}}, nil
+			}
+			return sdk.Result{}, nil
+		})
+		f.Add(sdk.Change{Path: "bad"})
+		f.Add(sdk.Change{Path: "good"})
+		synctest.Wait()
+		f.Add(sdk.Change{Path: "good"})
+		got := f.transport.paths()
+		equal(t, got[len(got)-1:], [][]string{{"good"}})
+		if f.log.count("in sync") != 0 {
+			t.Error("in sync was said although a path fails")
+		}
+		if f.log.count("path=bad") != 1 || f.log.count("permission denied") != 1 {
+			t.Error("the failing path is not named with its reason")
+		}
+		time.Sleep(time.Minute)
+		if f.log.count("in sync") != 1 {
+			t.Error("it did not heal")
+		}
+	})
+}
+
+func TestLostSourceIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, ok)
+		f.Add(sdk.Change{Path: "a"})
+		synctest.Wait()
+		away := filepath.Join(t.TempDir(), "away")
+		if err := os.Rename(f.source, away); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(f.source, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		f.Add(sdk.Change{Scope: sdk.ScopeSubtree})
+		time.Sleep(time.Minute)
+		equal(t, f.transport.paths(), [][]string{{"a"}})
+		if got := f.log.count("held"); got != 1 {
+			t.Errorf("the hold was logged %d times in a minute", got)
+		}
+		if err := os.Remove(f.source); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(away, f.source); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * holdPoll)
+		equal(t, f.transport.paths(), [][]string{{"a"}, {"./"}})
+	})
+}
+
+func TestInSyncIsNotSaidOfWhatNobodyWatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, ok)
+		f.watched = false
+		f.Add(sdk.Change{Path: "a"})
+		if f.log.count("in sync") != 0 || f.log.count("not everything is watched") != 1 {
+			t.Errorf("log: %s", f.log.b.String())
+		}
+	})
+}
+
+func TestShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, func(ctx context.Context, _ int, _ sdk.SyncRequest) (sdk.Result, error) {
+			<-ctx.Done()
+			return sdk.Result{}, ctx.Err()
+		})
+		f.Add(sdk.Change{Path: "a"})
+		synctest.Wait()
+		f.stop()
+		synctest.Wait()
+		select {
+		case <-f.ended:
+			t.Error("a running transfer was not waited for")
+		default:
+		}
+		f.abort()
+		<-f.ended
+	})
+}
+
+func TestOnce(t *testing.T) {
+	tests := []struct {
+		name   string
+		result sdk.Result
+		err    error
+		want   string
+	}{
+		{"all", sdk.Result{}, nil, ""},
+		{"a path fails", sdk.Result{Failed: []sdk.PathError{{Path: "a", Text: "denied"}}}, nil, "1 paths could not be sent, the first is a: denied"},
+		{"away", sdk.Result{}, sdk.Unavailable(errors.New("no route")), "no route"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tr := &transport{reply: func(context.Context, int, sdk.SyncRequest) (sdk.Result, error) { return tt.result, tt.err }}
+			d := New(Config{Source: t.TempDir(), Transport: tr, Guard: guard.New(t.TempDir()), Logger: hclog.NewNullLogger(),
+				Watched: func() (bool, string) { return true, "" }})
+			err := d.Once(t.Context())
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || err.Error() != tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			if tr.calls[0].Changes[0] != (sdk.Change{Scope: sdk.ScopeSubtree}) {
+				t.Errorf("asked for %v", tr.calls[0].Changes)
+			}
+		})
+	}
+}
