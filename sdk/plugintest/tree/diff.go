@@ -55,6 +55,7 @@ func WaitEqual(t testing.TB, src, dst string, timeout time.Duration, o Options) 
 			}
 			if err != nil {
 				t.Fatalf("not equal after %v: %v", timeout, err)
+				return
 			}
 			t.Fatalf("not equal after %v:\n%s", timeout, d)
 			return
