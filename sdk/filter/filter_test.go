@@ -45,6 +45,7 @@ func TestExcluded(t *testing.T) {
 		{"inverted set", []string{"[!a-c]x", "[^a]y"}, []string{"ax", "ay"}, []string{"dx", "!x", "by", "\x80x"}},
 		{"no set holds a slash", []string{"/a[!x]b", "/a[/.]c", "/a[[:punct:]]d"}, []string{"axb", "a/b", "a/c", "a/d"}, []string{"a.b", "a.c", "a.d"}},
 		{"class", []string{"[[:digit:][:upper:]_]"}, []string{"a", "é", ":"}, []string{"0", "Z", "_"}},
+		{"a minus begins no range after a class or a range", []string{"[[:digit:]-a]", "[0-1-c]z"}, []string{"A", "b", "Az", "bz"}, []string{"a", "-", "5", "-z", "0z", "cz"}},
 		{"set with odd members", []string{"[]-]", "[a\\]]!", "[[:x]"}, []string{"a", "\\!"}, []string{"]", "-", "a!", "]!", "[", ":", "x"}},
 		{"backslash without wildcard", []string{`a\b`}, []string{"ab"}, []string{`a\b`}},
 		{"backslash with wildcard", []string{`a\b\**`}, []string{`a\b*`, "abc"}, []string{"ab*", "ab*c"}},

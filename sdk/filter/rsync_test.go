@@ -30,7 +30,7 @@ var (
 // its output.
 var hostileNames = []string{
 	"a", "b", "ab", "ba", "aa", "abc", "b.swp", "a.b", "-", "- a", "+ a", "!", "!a", "#a", ";a", " ", " a", "a ", "*", "a*", "**", "?",
-	"[", "]", "[a]", "[!a]", "^", `\`, `a\b`, `\*`, `a\`, `\#011`, "a\nb", "\t", "\x7f", "\x01", "\xff", "a\xff", "é", "'", `"`, "$a", "~",
+	"[", "]", "[a]", "[!a]", "^", `\`, `a\b`, `\*`, `a\`, `\#011`, "a\nb", "\t", "\x7f", "\x01", "\r", "\v", "\xff", "a\xff", "é", "'", `"`, "$a", "~",
 	"0", "9a", "A", "_", ":", "[:alpha:]", ".a", "..a", "-rf", "--", "a-b", "c", "x", "cache", strings.Repeat("a", 255), strings.Repeat("é", 127) + "b",
 }
 
@@ -100,7 +100,7 @@ func randomPatterns(r *rand.Rand) []string {
 		}
 		for range 1 + r.IntN(3) {
 			s += pick("a", "b", "a-c", "-", "]", "[", "!", `\]`, `\\`, `\-`, "a-", "[:alpha:]", "[:punct:]", "[:space:]", "[:upper:]", "[:digit:]",
-				"[:cntrl:]", "[:print:]", "[:graph:]", "[:blank:]", "[:alnum:]", "[:xdigit:]", "[:lower:]", "[:", ":]", "/", "*", "**", "\x80-\xff", "z-a", ".", "0-9", "[:x:]")
+				"[:cntrl:]", "[:print:]", "[:graph:]", "[:blank:]", "[:alnum:]", "[:xdigit:]", "[:lower:]", "[:digit:]-", "a-c-", "[:", ":]", "/", "*", "**", "\x80-\xff", "z-a", ".", "0-9", "[:x:]")
 		}
 		if r.IntN(20) > 0 {
 			s += "]"
@@ -228,6 +228,32 @@ func TestAgainstRsync(t *testing.T) {
 	wg.Wait()
 	if telling.Load() < int64(*lists/4) {
 		t.Errorf("only %d of %d lists excluded a part of the tree", telling.Load(), *lists)
+	}
+}
+
+// TestSetsAgainstRsync asks about each byte that a name can have.
+func TestSetsAgainstRsync(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tree := entries{}
+	for b := 1; b < 256; b++ {
+		name := "x" + string([]byte{byte(b)})
+		if b == '/' {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(root, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		tree[name] = false
+	}
+	patterns := []string{"x?", "x*", "x[!a-z]", "x[^\x80-\xff]", "x[z-a]", "x[%--]", "x[]-a]", "x[!]a-]", `x[\]-\a]`}
+	for class := range classes {
+		patterns = append(patterns, "x[[:"+class+":]]")
+	}
+	for _, p := range patterns {
+		compare(t, root, tree, []string{p})
 	}
 }
 

@@ -80,7 +80,7 @@ func compile(pattern string) (r rule, reason string) {
 	r.glob.slashBefore = strings.HasPrefix(p, "**")
 	r.glob.slashAfter = strings.HasSuffix(p, "***")
 	switch {
-	case anchored || r.glob.slashBefore || r.form == formNameGlob:
+	case anchored || r.form == formNameGlob:
 		r.glob.start = atStart
 	case crosses:
 		r.glob.start = atAnyComponent
