@@ -21,8 +21,8 @@ import (
 func Children(pid int) []int {
 	below := map[int][]int{}
 	for _, p := range all() {
-		if ppid, live := stat(p); live {
-			below[ppid] = append(below[ppid], p)
+		if st := stat(p); st.live() {
+			below[st.ppid] = append(below[st.ppid], p)
 		}
 	}
 	found := slices.Clone(below[pid])
@@ -62,8 +62,7 @@ func Cmdline(pid int) string {
 
 // Alive reports whether pid exists and is no zombie.
 func Alive(pid int) bool {
-	_, live := stat(pid)
-	return live
+	return stat(pid).live()
 }
 
 // Kill sends sig to pid. A process that is already gone is no error.
@@ -75,6 +74,24 @@ func Kill(pid int, sig syscall.Signal) error {
 		return fmt.Errorf("kill %d: %w", pid, err)
 	}
 	return nil
+}
+
+// Halt sends SIGSTOP to pid and waits until it is halted, or gone: from then on it does nothing, and
+// what it started before can be seen. It ends the test if that takes longer than ten seconds.
+func Halt(t testing.TB, pid int) {
+	t.Helper()
+	if err := Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	const halted = "Tt"
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Microsecond) {
+		if st := stat(pid); !st.live() || strings.IndexByte(halted, st.state) >= 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("cannot be halted:\n%s", describe([]int{pid}))
+		}
+	}
 }
 
 // WaitGone waits until none of pids is alive. When timeout is over it ends the test with the command
@@ -98,8 +115,7 @@ func WaitGone(t testing.TB, pids []int, timeout time.Duration) {
 func describe(pids []int) string {
 	var b strings.Builder
 	for _, pid := range pids {
-		ppid, _ := stat(pid)
-		fmt.Fprintf(&b, "\t%d (parent %d) %q\n", pid, ppid, Cmdline(pid))
+		fmt.Fprintf(&b, "\t%d (parent %d) %q\n", pid, stat(pid).ppid, Cmdline(pid))
 	}
 	return b.String()
 }
@@ -140,30 +156,37 @@ func all() []int {
 	return pids
 }
 
-// stat returns the parent of pid, and whether pid is alive.
-func stat(pid int) (ppid int, live bool) {
+// status is what is of interest in /proc/PID/stat. The zero value is of no process.
+type status struct {
+	state byte // as in proc_pid_stat(5)
+	ppid  int
+}
+
+func (s status) live() bool { return s.state != 0 && s.state != 'Z' && s.state != 'X' }
+
+func stat(pid int) status {
 	data, err := os.ReadFile(file(pid, "stat"))
 	if err != nil {
-		return 0, false
+		return status{}
 	}
 	return parseStat(string(data))
 }
 
 // parseStat reads "pid (name) state ppid …". The name may hold spaces and parentheses.
-func parseStat(line string) (ppid int, live bool) {
+func parseStat(line string) status {
 	end := strings.LastIndexByte(line, ')')
 	if end < 0 {
-		return 0, false
+		return status{}
 	}
 	fields := strings.Fields(line[end+1:])
 	if len(fields) < 2 {
-		return 0, false
+		return status{}
 	}
 	ppid, err := strconv.Atoi(fields[1])
 	if err != nil {
-		return 0, false
+		return status{}
 	}
-	return ppid, fields[0] != "Z" && fields[0] != "X"
+	return status{state: fields[0][0], ppid: ppid}
 }
 
 func file(pid int, name string) string {

@@ -126,6 +126,26 @@ func TestWithArg(t *testing.T) {
 	}
 }
 
+// TestHalt halts one that starts others all the time: there must be no new one afterwards.
+func TestHalt(t *testing.T) {
+	cmd, _ := sh(t, "X=1", `echo end; while :; do (exec sleep 0.01) & done`)
+	time.Sleep(20 * time.Millisecond)
+	proc.Halt(t, cmd.Process.Pid)
+	before := proc.Children(cmd.Process.Pid)
+	time.Sleep(20 * time.Millisecond)
+	for _, pid := range proc.Children(cmd.Process.Pid) {
+		if !slices.Contains(before, pid) {
+			t.Errorf("%d is new", pid)
+		}
+	}
+	if !proc.Alive(cmd.Process.Pid) {
+		t.Error("halted means not alive")
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	proc.Halt(t, cmd.Process.Pid) // gone, and no harm
+}
+
 func TestKillRefusesGroups(t *testing.T) {
 	for _, pid := range []int{0, -1} {
 		if err := proc.Kill(pid, 0); err == nil {

@@ -18,8 +18,8 @@ func TestParseStat(t *testing.T) {
 		{"", 0, false},
 	}
 	for _, tt := range tests {
-		if ppid, live := parseStat(tt.line); ppid != tt.ppid || live != tt.live {
-			t.Errorf("%q: got %d, %t", tt.line, ppid, live)
+		if st := parseStat(tt.line); st.ppid != tt.ppid || st.live() != tt.live {
+			t.Errorf("%q: got %+v", tt.line, st)
 		}
 	}
 }
@@ -30,11 +30,11 @@ func FuzzParseStat(f *testing.F) {
 	f.Add(") Z 9 (")
 	f.Add("\n")
 	f.Fuzz(func(t *testing.T, name string) {
-		if ppid, live := parseStat("7 (" + name + ") S 5 7 7 0 -1"); ppid != 5 || !live {
-			t.Errorf("alive: got %d, %t", ppid, live)
-		}
-		if ppid, live := parseStat("7 (" + name + ") Z 5 7 7 0 -1"); ppid != 5 || live {
-			t.Errorf("zombie: got %d, %t", ppid, live)
+		for _, state := range []byte("SZ") {
+			want := status{state: state, ppid: 5}
+			if got := parseStat("7 (" + name + ") " + string(state) + " 5 7 7 0 -1"); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
 		}
 		parseStat(name) // must not panic
 	})

@@ -1,6 +1,7 @@
 package sshd
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"os"
@@ -32,6 +33,10 @@ func (s *Server) serverConfig() string {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		vars = append(vars, quote(name+"="+env[name]))
 	}
+	pam := "no"
+	if s.pam {
+		pam = "yes"
+	}
 	return lines(append(slices.Clone(s.lines),
 		"Port "+fmt.Sprint(s.Port),
 		"ListenAddress "+s.Host,
@@ -39,7 +44,7 @@ func (s *Server) serverConfig() string {
 		"PidFile none",
 		"AuthorizedKeysFile "+quote(s.path("id.pub")),
 		"StrictModes no",
-		"UsePAM no",
+		"UsePAM "+pam,
 		"UseDNS no",
 		"PermitRootLogin yes",
 		"PubkeyAuthentication yes",
@@ -55,6 +60,12 @@ func (s *Server) serverConfig() string {
 		// Only the first SetEnv counts.
 		"SetEnv "+strings.Join(vars, " "),
 	))
+}
+
+// locked reports whether user has a password that, without PAM, makes sshd refuse keys as well: one
+// that starts with "!", as that of root does on some systems.
+func locked(shadow []byte, user string) bool {
+	return bytes.Contains(append([]byte{'\n'}, shadow...), []byte("\n"+user+":!"))
 }
 
 // ClientConfig writes a further configuration for ssh -F, which offers only the key identity and trusts

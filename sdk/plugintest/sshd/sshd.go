@@ -13,6 +13,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -55,6 +56,7 @@ type Server struct {
 	sshd   string
 	env    map[string]string
 	lines  []string
+	pam    bool
 	args   []string      // that depend on the version of sshd
 	marker string        // environment entry of all sessions
 	cmd    *exec.Cmd     // the listener; nil when stopped
@@ -112,20 +114,14 @@ func (s *Server) Restart() {
 
 // Sessions returns the processes that serve sessions, with all that they started.
 func (s *Server) Sessions() []int {
-	pids := proc.WithEnv(s.marker)
+	var pids []int
 	if s.cmd != nil {
-		// First the children of the listener; a process is not twice in the list.
-		children := proc.Children(s.cmd.Process.Pid)
-		seen := map[int]bool{}
-		for _, pid := range children {
-			seen[pid] = true
+		pids = proc.Children(s.cmd.Process.Pid)
+	}
+	for _, pid := range proc.WithEnv(s.marker) { // those whose parent died
+		if !slices.Contains(pids, pid) {
+			pids = append(pids, pid)
 		}
-		for _, pid := range pids {
-			if !seen[pid] {
-				children = append(children, pid)
-			}
-		}
-		return children
 	}
 	return pids
 }
@@ -144,7 +140,7 @@ func (s *Server) KillSessions() {
 func (s *Server) cut(sig syscall.Signal) {
 	s.t.Helper()
 	listener := s.cmd.Process.Pid
-	s.signal(listener, syscall.SIGSTOP)
+	proc.Halt(s.t, listener)
 	// Halted before they are killed, parents first, or a child could start another one unseen.
 	halted := map[int]bool{}
 	for deadline := time.Now().Add(wait); ; {
@@ -152,7 +148,7 @@ func (s *Server) cut(sig syscall.Signal) {
 		for _, pid := range s.Sessions() {
 			if !halted[pid] {
 				halted[pid], found = true, true
-				s.signal(pid, syscall.SIGSTOP)
+				proc.Halt(s.t, pid)
 			}
 		}
 		if !found {
@@ -185,6 +181,9 @@ func (s *Server) setUp() error {
 		return err
 	}
 	s.User = me.Username
+	// Readable for root only, but so is this trouble.
+	shadow, _ := os.ReadFile("/etc/shadow")
+	s.pam = locked(shadow, s.User)
 	if s.sshd, err = find(); err != nil {
 		return err
 	}

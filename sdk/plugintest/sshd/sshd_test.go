@@ -52,22 +52,51 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-func TestListensOnLoopbackOnly(t *testing.T) {
+func TestListensOnOneAddress(t *testing.T) {
 	s := sshd.Start(t, sshd.Config{})
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, a := range addrs {
-		ip := a.(*net.IPNet).IP
-		if ip.IsLoopback() || ip.IsLinkLocalUnicast() {
-			continue
-		}
-		if c, err := net.DialTimeout("tcp", net.JoinHostPort(ip.String(), strconv.Itoa(s.Port)), time.Second); err == nil {
+	// A server on all addresses would be found at these, too.
+	for _, host := range []string{"127.0.0.2", "::1"} {
+		if c, err := net.DialTimeout("tcp", net.JoinHostPort(host, strconv.Itoa(s.Port)), time.Second); err == nil {
 			c.Close()
-			t.Errorf("listens on %v", ip)
+			t.Errorf("listens on %s", host)
 		}
 	}
+}
+
+func TestTwoAtOnce(t *testing.T) {
+	a, b := sshd.Start(t, sshd.Config{}), sshd.Start(t, sshd.Config{})
+	_, pids := session(t, b, 2, "sleep 1000")
+	if rest := a.Sessions(); len(rest) != 0 {
+		t.Errorf("sessions of the other one: %v", rest)
+	}
+	a.Stop()
+	for _, pid := range pids {
+		if !proc.Alive(pid) {
+			t.Errorf("%d went with the other server", pid)
+		}
+	}
+	a.Restart()
+	for _, s := range []*sshd.Server{a, b} {
+		if status, out, stderr := ssh(t, s.ConfigFile, "h", "echo here"); status != 0 || out != "here\n" {
+			t.Errorf("status %d, output %q, errors %q", status, out, stderr)
+		}
+	}
+}
+
+// TestHiddenMaster shows why proc has WithArg: a connection that stays covers its environment with
+// its title.
+func TestHiddenMaster(t *testing.T) {
+	s := sshd.Start(t, sshd.Config{})
+	socket := filepath.Join(t.TempDir(), "s")
+	if status, _, stderr := ssh(t, s.ConfigFile, "-S", socket, "-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-E", "/dev/null", "h", "true"); status != 0 {
+		t.Fatalf("status %d, errors %q", status, stderr)
+	}
+	pids := proc.WithArg(socket)
+	if len(pids) != 1 {
+		t.Fatalf("processes of the shared connection: %v", pids)
+	}
+	s.KillSessions()
+	proc.WaitGone(t, pids, 30*time.Second)
 }
 
 func TestRefusals(t *testing.T) {

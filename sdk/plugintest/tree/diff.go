@@ -40,25 +40,20 @@ func WaitEqual(t testing.TB, src, dst string, timeout time.Duration, o Options) 
 	t.Helper()
 	deadline := time.Now().Add(timeout)
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
-		// Contents only once the rest is equal: the trees may be large, and the machine is busy making
-		// them equal.
-		d, err := diff(src, dst, o, false)
-		if d == "" && err == nil {
+		// Contents only once the rest is equal, or at the end: the trees may be large, and the machine is
+		// busy making them equal.
+		last := !time.Now().Before(deadline)
+		d, err := diff(src, dst, o, last)
+		if d == "" && err == nil && !last {
 			d, err = diff(src, dst, o, true)
 		}
-		if d == "" && err == nil {
+		switch {
+		case d == "" && err == nil:
 			return
-		}
-		if time.Now().After(deadline) {
-			if full, fullErr := diff(src, dst, o, true); fullErr == nil && full != "" {
-				d, err = full, nil
-			}
-			if err != nil {
-				t.Fatalf("not equal after %v: %v", timeout, err)
-				return
-			}
+		case last && err != nil:
+			t.Fatalf("not equal after %v: %v", timeout, err)
+		case last:
 			t.Fatalf("not equal after %v:\n%s", timeout, d)
-			return
 		}
 		time.Sleep(pause)
 	}
