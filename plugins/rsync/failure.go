@@ -1,0 +1,185 @@
+package rsync
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/run"
+)
+
+// startFailure says why there is no rsync process.
+func startFailure(err error) error {
+	if run.IsNotFound(err) {
+		return sdk.Misconfigured(errors.New("rsync is not installed on this machine: install it (apt-get install rsync, dnf install rsync, apk add rsync, pacman -S rsync or zypper install rsync)"))
+	}
+	return err
+}
+
+// failure turns the end of a run that confirmed nothing into an error that says what to do.
+func (s *session) failure(out *outcome) error {
+	stderr := out.exit.Stderr
+	d := s.req.Destination
+	if out.exit.Signal != 0 {
+		return fmt.Errorf("rsync was killed (%s)", out.exit)
+	}
+	if d.Scheme == sdk.SchemeSSH {
+		if err := sshFailure(s.remote(), stderr); err != nil {
+			return err
+		}
+		if err := s.remoteCommandFailure(out.exit.Code, stderr); err != nil {
+			return err
+		}
+	}
+	if strings.Contains(stderr, "No space left on device") {
+		return fmt.Errorf("no space left at the destination %s: %s", d, firstLine(stderr))
+	}
+	if strings.Contains(stderr, "Disk quota exceeded") {
+		return fmt.Errorf("the disk quota is used up at the destination %s: %s", d, firstLine(stderr))
+	}
+	if err := s.destinationFailure(stderr); err != nil {
+		return err
+	}
+	text := fmt.Errorf("rsync: %s (%s)", orElse(firstLine(stderr), "no message"), out.exit)
+	switch out.exit.Code {
+	case 1, 4, 5, 6, 25: // usage; not supported; daemon refuses; --log-file; --max-delete
+		return sdk.Misconfigured(text)
+	case 2, 3: // protocol incompatibility; file selection
+		return sdk.Misconfigured(text)
+	case 10, 12, 14, 16, 19, 20, 21, 22, 30, 35, 255: // connection, stream, killed, out of memory, timeouts
+		return sdk.Unavailable(text)
+	}
+	return text
+}
+
+// unattributed is the error after a partial failure that cannot be told apart.
+func (s *session) unattributed(out *outcome) error {
+	return fmt.Errorf("rsync could not transfer everything, and did not say which paths: %s (%s)", orElse(firstLine(out.exit.Stderr), "no message"), out.exit)
+}
+
+// remote is the far end as ssh knows it: user@host.
+func (s *session) remote() string {
+	d := s.req.Destination
+	if d.User != "" {
+		return d.User + "@" + d.Host
+	}
+	return d.Host
+}
+
+var (
+	noRoute = regexp.MustCompile(`(?m)^(ssh: .*|.*(Connection (refused|timed out|reset|closed)|No route to host|Network is unreachable|Connection to .* timed out|Timeout, server).*)$`)
+	refusal = regexp.MustCompile(`(?m)^.*(Permission denied \(|Too many authentication failures|No supported authentication methods).*$`)
+	badConf = regexp.MustCompile(`(?m)^.*(Bad configuration option|Bad owner or permissions|Can't open user config file|terminating, \d+ bad configuration|keyword .* extra arguments|[Uu]nsupported option|Bad number|bad port|Bad port).*$`)
+	noKey   = regexp.MustCompile(`(?m)^.*(Identity file .* not accessible|Load key .*|UNPROTECTED PRIVATE KEY FILE|WARNING: UNPROTECTED).*$`)
+	noShell = regexp.MustCompile(`(?m)^.*Failed to exec .*$`)
+)
+
+// sshFailure recognizes what ssh says, and returns nil when it said nothing known.
+func sshFailure(remote, stderr string) error {
+	has := func(text string) bool { return strings.Contains(stderr, text) }
+	switch {
+	case has("REMOTE HOST IDENTIFICATION HAS CHANGED") || has("host key for") && has("has changed"):
+		return sdk.Misconfigured(fmt.Errorf("the host key of %s is not the one that ssh knows: if the machine was set up anew, remove the old key (ssh-keygen -R HOST) and connect once with ssh %s, as the user that filewatch runs as", remote, remote))
+	case has("Host key verification failed") || has("host key is known for"):
+		return sdk.Misconfigured(fmt.Errorf("the host key of %s is unknown: connect once with ssh %s, as the user that filewatch runs as, and accept it (or add the output of ssh-keyscan to known_hosts)", remote, remote))
+	case badConf.MatchString(stderr):
+		return sdk.Misconfigured(fmt.Errorf("ssh: %s", badConf.FindString(stderr)))
+	case refusal.MatchString(stderr):
+		text := fmt.Sprintf("%s does not let us in (%s): install the key with ssh-copy-id %s, as the user that filewatch runs as, or set identity_file", remote, refusal.FindString(stderr), remote)
+		if key := noKey.FindString(stderr); key != "" {
+			text += "; ssh also says: " + key
+		}
+		return sdk.Misconfigured(errors.New(text))
+	case noShell.MatchString(stderr):
+		return sdk.Misconfigured(fmt.Errorf("ssh is not installed on this machine, or the ssh command cannot be run: %s", noShell.FindString(stderr)))
+	case noRoute.MatchString(stderr):
+		return sdk.Unavailable(fmt.Errorf("connect to %s: %s", remote, strings.TrimPrefix(noRoute.FindString(stderr), "ssh: ")))
+	}
+	return nil
+}
+
+var (
+	notFound = regexp.MustCompile(`(?m)^.*(command not found|: not found|No such file or directory|[Uu]nknown command).*$`)
+	noisy    = "is your shell clean?"
+)
+
+// remoteCommandFailure recognizes that there is no usable rsync at the far end.
+func (s *session) remoteCommandFailure(code int, stderr string) error {
+	program := orElse(s.config.RsyncPath, "rsync")
+	switch {
+	case code == 127 || code == 12 && strings.Contains(stderr, "(0 bytes received") && notFound.MatchString(stderr):
+		return sdk.Misconfigured(fmt.Errorf("%s is not installed on %s: install it there, or set rsync_path", program, s.remote()))
+	case code == 126:
+		return sdk.Misconfigured(fmt.Errorf("%s on %s cannot be executed: %s", program, s.remote(), firstLine(stderr)))
+	case strings.Contains(stderr, noisy):
+		return sdk.Misconfigured(fmt.Errorf("the login shell of %s prints text where only rsync may speak: ssh %s true must print nothing; mend its start files (such as .bashrc)", s.remote(), s.remote()))
+	}
+	return nil
+}
+
+var (
+	noParent  = regexp.MustCompile(`\[Receiver\] mkdir "(.*)" failed: No such file or directory`)
+	noMkdir   = regexp.MustCompile(`\[Receiver\] (?:mkdir|change_dir#\d) "(.*)" failed: (.*) \(\d+\)`)
+	notDir    = regexp.MustCompile(`destination must be a directory|cannot overwrite non-directory|cannot stat destination ".*": Not a directory`)
+	daemonErr = regexp.MustCompile(`(?m)^@ERROR: (.*)$`)
+	readOnly  = regexp.MustCompile(`(?m)^ERROR: (module is read only|The server is configured to refuse .*)$`)
+)
+
+// destinationFailure recognizes that the destination directory cannot be used.
+func (s *session) destinationFailure(stderr string) error {
+	d := s.req.Destination
+	mkdir := "mkdir -p " + shellWord(d.Path)
+	if d.Scheme == sdk.SchemeSSH {
+		mkdir = "ssh " + s.remote() + " " + mkdir
+	}
+	if d.Scheme == schemeDaemon {
+		mkdir = "make it in the daemon's module"
+	}
+	if g := noParent.FindStringSubmatch(stderr); g != nil {
+		return sdk.Misconfigured(fmt.Errorf("the destination directory %s does not exist, nor does the one above it: check the path, or create it with: %s", d, mkdir))
+	}
+	if g := noMkdir.FindStringSubmatch(stderr); g != nil {
+		return fmt.Errorf("the destination directory %s cannot be created or entered: %s", d, lowerFirst(g[2]))
+	}
+	if notDir.MatchString(stderr) {
+		return sdk.Misconfigured(fmt.Errorf("the destination %s exists and is not a directory: remove it, or choose another destination", d))
+	}
+	for _, r := range []*regexp.Regexp{daemonErr, readOnly} {
+		if g := r.FindStringSubmatch(stderr); g != nil {
+			return sdk.Misconfigured(fmt.Errorf("the rsync daemon on %s says: %s", d.Host, g[1]))
+		}
+	}
+	return nil
+}
+
+// shellWord quotes a path for a command line that an operator may copy.
+func shellWord(p string) string {
+	if p != "" && plainPath(p) {
+		return p
+	}
+	return "'" + strings.ReplaceAll(p, "'", `'\''`) + "'"
+}
+
+// firstLine returns the first line of a text that says something, shortened to what fits in a log.
+func firstLine(text string) string {
+	for line := range strings.SplitSeq(text, "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "Warning: Permanently added") {
+			continue
+		}
+		if len(line) > 500 {
+			line = line[:500] + "…"
+		}
+		return line
+	}
+	return ""
+}
+
+func orElse(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}

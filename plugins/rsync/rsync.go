@@ -1,0 +1,63 @@
+// Package rsync is the transport over rsync(1): to another machine through ssh, to an rsync daemon, or
+// to a path on this machine.
+//
+// A request becomes up to two rsync runs. Paths go to rsync as a list (--files-from), so that no
+// directory is read on either side; rsync creates, updates and deletes exactly those. Subtrees, the
+// root's included, are compared in full (-r --delete). What is in step is what rsync said: exit status
+// 0 confirms a run, and after a partial failure a dry run with the same list shows which paths still
+// differ.
+//
+// Before the first run to a destination a dry run probes what the rsync there can do (probe.go). All
+// runs to one ssh destination share a connection that this package starts and watches over (conn.go).
+package rsync
+
+import (
+	"context"
+	"sync"
+
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// Plugin returns the plugin "rsync" with its transport, which is to be closed at the end.
+func Plugin() sdk.Plugin {
+	return sdk.Plugin{Name: "rsync", Version: "1.0.0", Transport: newTransport()}
+}
+
+// transport implements sdk.Transport, sdk.Configurable, sdk.Validator and io.Closer.
+type transport struct {
+	ctx    context.Context // of the ssh connections; ends with Close
+	cancel context.CancelFunc
+
+	mu      sync.Mutex          // guards all fields below
+	conns   map[peer]*conn      // connections to ssh destinations
+	caps    map[peer]probedCaps // what is known about the far end
+	dir     string              // private directory of the control sockets; "" = not made yet
+	sockets int                 // names given in it
+}
+
+// peer is what one connection and one probe are for.
+type peer struct {
+	sync        string
+	destination sdk.Endpoint
+}
+
+var (
+	_ sdk.Transport    = (*transport)(nil)
+	_ sdk.Configurable = (*transport)(nil)
+	_ sdk.Validator    = (*transport)(nil)
+)
+
+func newTransport() *transport {
+	t := &transport{conns: map[peer]*conn{}, caps: map[peer]probedCaps{}}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	return t
+}
+
+// Config implements sdk.Configurable.
+func (t *transport) Config() any { return defaultConfig() }
+
+// Close ends all ssh connections. Runs that use them fail.
+func (t *transport) Close() error {
+	t.cancel()
+	return t.closeConns()
+}
