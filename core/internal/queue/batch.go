@@ -1,0 +1,150 @@
+package queue
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// Batch is what goes to the destination in one transfer.
+type Batch struct {
+	ID      string    // for logs; the same when it is tried again
+	Attempt int       // 1 for the first try
+	Oldest  time.Time // when the first of its paths became dirty
+
+	oldest  instant
+	changes []sdk.Change
+	listed  []*entry // behind changes, in the same order
+	hidden  []*entry // failing paths below a subtree of listed, kept for their history
+}
+
+// Changes returns what to send, in the order of the paths: at least one, no path twice, none that
+// another one covers. It is not to be modified.
+func (b *Batch) Changes() []sdk.Change { return b.changes }
+
+// changeBytes is what a change takes up on the wire beside its path, at most.
+const changeBytes = 16
+
+// Take returns what is due, the longest due first as far as it fits, or nil if nothing is. It is out
+// until it is handed to Done or Return; before that Take panics.
+func (q *Queue) Take(now time.Time) *Batch {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.out != nil {
+		panic("queue: Take while a batch is out")
+	}
+	taken := q.popDue(q.instant(now))
+	if len(taken) == 0 {
+		return nil
+	}
+
+	b := &Batch{oldest: never}
+	for _, e := range taken {
+		s := takenAbove(e)
+		if s == nil {
+			b.listed = append(b.listed, e)
+			continue
+		}
+		s.first = min(s.first, e.first)
+		if e.fail != nil {
+			b.hidden = append(b.hidden, e)
+		}
+	}
+	for _, e := range b.listed {
+		if e.scope != sdk.ScopeSubtree {
+			continue
+		}
+		for _, below := range e.node.below() { // the transfer covers what is not due yet, too
+			if below.pos < 0 {
+				continue
+			}
+			e.first = min(e.first, below.first)
+			if below.fail != nil {
+				b.hidden = append(b.hidden, below)
+			}
+			q.remove(below)
+		}
+	}
+	for _, e := range taken {
+		b.oldest = min(b.oldest, e.first)
+		e.settling = false
+		q.detach(e)
+	}
+	if len(q.due) == 0 && cap(q.due) > 1024 { // maps and slices never shrink
+		q.tree, q.due = newTree(), nil
+	}
+
+	slices.SortFunc(b.listed, byPath)
+	slices.SortFunc(b.hidden, byPath)
+	b.changes = make([]sdk.Change, len(b.listed))
+	for i, e := range b.listed {
+		b.changes[i] = e.change()
+	}
+	b.Oldest = q.time(b.oldest)
+	if a := q.again; a != nil {
+		b.ID, b.Attempt = a.ID, a.Attempt+1
+		q.again = nil
+	} else {
+		q.taken++
+		b.ID, b.Attempt = strconv.Itoa(q.taken), 1
+	}
+	q.out = b
+	return b
+}
+
+func byPath(a, b *entry) int { return cmp.Compare(a.path(), b.path()) }
+
+// popDue unschedules what is due and fits into a batch.
+func (q *Queue) popDue(now instant) []*entry {
+	var taken []*entry
+	bytes := 0
+	for q.next() <= now && len(taken) < q.cfg.BatchPaths {
+		bytes += len(q.due[0].path()) + changeBytes
+		if len(taken) > 0 && bytes > q.cfg.BatchBytes {
+			break
+		}
+		taken = append(taken, heap.Pop(&q.due).(*entry))
+	}
+	return taken
+}
+
+// takenAbove returns the topmost subtree above e that is taken as well, nil without one.
+func takenAbove(e *entry) *entry {
+	var top *entry
+	for n := e.node.parent; n != nil; n = n.parent {
+		if s := n.entry; s != nil && s.pos < 0 && s.scope == sdk.ScopeSubtree {
+			top = s
+		}
+	}
+	return top
+}
+
+// Return takes b back: nothing of it was confirmed. It is due at once; the next batch is another try
+// of it, together with what came meanwhile.
+func (q *Queue) Return(now time.Time, b *Batch) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.end(b)
+	before := q.next()
+	at := q.instant(now)
+	for _, e := range b.listed {
+		q.put(e.path(), e, at)
+	}
+	for _, e := range b.hidden {
+		q.put(e.path(), e, at)
+	}
+	q.again = b
+	q.wake(before)
+}
+
+// end ends the batch that is out, which must be b.
+func (q *Queue) end(b *Batch) {
+	if b == nil || b != q.out {
+		panic("queue: not the batch that is out")
+	}
+	q.out = nil
+}
