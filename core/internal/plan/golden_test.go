@@ -122,7 +122,7 @@ func scene(t *testing.T, script string) (paths []string, vars map[string]string)
 func explain(t *testing.T, paths []string, vars map[string]string) string {
 	cfg, diags := config.Load(paths, vars)
 	plan, more := New(t.Context(), cfg, catalog{})
-	diags = append(diags, more...)
+	diags = config.Tidy(append(diags, more...))
 	if (plan == nil) != diags.HasErrors() {
 		t.Errorf("plan: %v, errors: %v", plan, diags)
 	}
