@@ -1,0 +1,3 @@
+package inotify
+
+var defaultBackend backend = watchInotify

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package inotify
+
+var defaultBackend backend = watchFsnotify

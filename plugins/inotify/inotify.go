@@ -1,0 +1,47 @@
+// Package inotify watches directory trees for changes.
+//
+// On Linux it reads inotify itself. Every directory has one watch, and a directory is known by its
+// watch descriptor, which stays the same whatever the directory is called and wherever it is moved. An
+// event is only ever a reason to look: what is at a path is what the kernel says when the path is
+// opened, and the descriptor of the opened directory tells which one it is. So events that are
+// outdated when they are read, as most are on a busy tree, do no harm. Elsewhere fsnotify does the
+// work, as well as it can.
+//
+// What a change cannot be attributed to becomes a comparison: the loss of events in a full kernel
+// queue one of the whole tree, a directory that appears or is moved one of that directory, reported
+// once everything below it is watched.
+//
+// Limits that the kernel sets: changes made on another host of a network file system, by a write
+// through mmap before the file is closed, and in the layers below an overlay are not seen. A file with
+// several hard links is reported under the name it was changed by; the periodic rescan finds the
+// others.
+package inotify
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/filter"
+)
+
+// Plugin returns the plugin, to be served.
+func Plugin() sdk.Plugin {
+	return sdk.Plugin{Name: "inotify", Version: "1.0.0", Watcher: watcher{defaultBackend}}
+}
+
+// backend watches a root; it is sdk.Watcher.Watch with the patterns parsed.
+type backend func(ctx context.Context, root string, exclude *filter.Filter, r sdk.Reporter) error
+
+type watcher struct{ watch backend }
+
+var _ sdk.Watcher = watcher{}
+
+// Watch implements sdk.Watcher.
+func (w watcher) Watch(ctx context.Context, req sdk.WatchRequest, r sdk.Reporter) error {
+	exclude, err := filter.Parse(req.Exclude)
+	if err != nil {
+		return sdk.Misconfigured(fmt.Errorf("exclude: %w", err))
+	}
+	return w.watch(ctx, req.Root, exclude, r)
+}

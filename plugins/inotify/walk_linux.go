@@ -1,0 +1,323 @@
+package inotify
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// maxHeld is how many directories a walk keeps open. A tree that is deeper costs more time, for the
+// way from the root is gone again on the way back, but no more descriptors.
+const maxHeld = 128
+
+// openFlags never block and follow no symlink.
+const openFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
+
+var errElsewhere = errors.New("another directory is there")
+
+func openat(dir int, name string, flags int) (fd int, err error) {
+	for {
+		if fd, err = unix.Openat(dir, name, flags, 0); err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// vanished reports whether err says that there is no directory (any more).
+func vanished(err error) bool {
+	return err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP
+}
+
+// start watches the root and all below it. It reports true when it had to wait for that, with Ready
+// called already.
+func (w *watch) start() (waited bool, err error) {
+	var wd int32
+	for {
+		fd, err := openat(unix.AT_FDCWD, w.root, openFlags&^unix.O_NOFOLLOW)
+		if err != nil {
+			return false, w.rootError(err)
+		}
+		wd, err = w.kernel.add(fd, dirEvents|rootEvents)
+		unix.Close(fd)
+		if err == nil {
+			break
+		}
+		if !limited(err) {
+			return false, w.rootError(err)
+		}
+		if !waited {
+			waited = true
+			w.reporter.Ready()
+			w.blindSent = []string{""}
+			w.reporter.Unwatched(w.blindSent, limitReason(0))
+		}
+		if !w.sleep() {
+			return true, nil
+		}
+	}
+	w.tree = newTree(wd)
+	return waited, w.rewalk()
+}
+
+// rootError explains why the root cannot be opened.
+func (w *watch) rootError(err error) error {
+	switch {
+	case err == unix.ENOENT:
+		return w.rootLost("the directory does not exist")
+	case err == unix.ENOTDIR:
+		return w.rootLost("it is not a directory")
+	case err == unix.EACCES || err == unix.EPERM:
+		return sdk.Misconfigured(fmt.Errorf("%s: %w; let the user that filewatch runs as read and enter the directory and enter those above it", w.root, err))
+	}
+	return fmt.Errorf("watch %s: %w", w.root, err)
+}
+
+// openRoot opens the root, which must be the directory that is watched.
+func (w *watch) openRoot() (int, error) {
+	fd, err := openat(unix.AT_FDCWD, w.root, openFlags&^unix.O_NOFOLLOW)
+	if err != nil {
+		return -1, w.rootError(err)
+	}
+	if err := w.verify(fd, w.tree.root); err != nil {
+		unix.Close(fd)
+		return -1, w.rootLost("the directory was replaced by another one")
+	}
+	return fd, nil
+}
+
+// open opens n at the path it is known at. It fails when another directory, or none, is there.
+func (w *watch) open(n *node) (int, error) {
+	names, ok := w.tree.names(n)
+	if !ok {
+		return -1, errElsewhere
+	}
+	fd, err := openat(unix.AT_FDCWD, w.root, openFlags&^unix.O_NOFOLLOW)
+	for i, name := range names {
+		if err != nil {
+			return -1, err
+		}
+		flags := openFlags
+		if i < len(names)-1 {
+			flags |= unix.O_PATH
+		}
+		dir := fd
+		fd, err = openat(dir, name, flags)
+		unix.Close(dir)
+	}
+	if err != nil {
+		return -1, err
+	}
+	if err := w.verify(fd, n); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// verify checks that fd is open on n.
+func (w *watch) verify(fd int, n *node) error {
+	wd, err := w.kernel.add(fd, dirEvents)
+	if err != nil {
+		return err
+	}
+	if wd == n.wd {
+		return nil
+	}
+	if w.tree.watches[wd] == nil {
+		w.kernel.remove(wd)
+		w.removed[wd] = struct{}{}
+	}
+	return errElsewhere
+}
+
+// rewalk walks the whole tree and brings all that is known about it in step.
+func (w *watch) rewalk() error {
+	fd, err := w.openRoot()
+	if err != nil {
+		return err
+	}
+	w.lost = false
+	w.readMounts()
+	w.tree.scatter()
+	clear(w.doubt)
+	clear(w.blind)
+	w.blindStale = true
+	w.list(fd, w.tree.root, true, false)
+	for _, n := range w.tree.watches {
+		for ; n != nil; n = n.alias {
+			if n.parent == nil && n != w.tree.root {
+				w.limbo[n] = struct{}{}
+			}
+		}
+	}
+	return nil
+}
+
+// look finds out which directory is at parent/name, with dir open on parent, and watches it and all
+// below it. With deep set it reads again what is known already.
+func (w *watch) look(dir int, parent *node, name string, deep bool) arrival {
+	fd, n, how := w.enter(dir, parent, name)
+	if fd >= 0 {
+		if w.unread(how, deep) {
+			w.list(fd, n, deep, false)
+		} else {
+			unix.Close(fd)
+		}
+	}
+	return how
+}
+
+// unread reports whether what is in a directory has to be read. A move changes no names below it, but
+// it may change what the patterns say about them.
+func (w *watch) unread(how arrival, deep bool) bool {
+	return deep || how == added || how == moved && w.exclude != nil
+}
+
+// list reads the directory n, which fd is open on, and looks at every directory in it. It closes fd.
+// With report set it reports those that are not where they were.
+func (w *watch) list(fd int, n *node, deep, report bool) {
+	defer func() {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}()
+	names, err := w.subdirs(fd)
+	if err != nil {
+		w.setBlind(n, err, 0)
+	} else {
+		w.clearBlind(n)
+		w.releaseMissing(n, names)
+	}
+	for _, name := range names {
+		if w.ctx.Err() != nil {
+			return
+		}
+		if fd < 0 {
+			if fd, err = w.open(n); err != nil {
+				fd = -1
+				w.doubt[n] = struct{}{}
+				return
+			}
+		}
+		sub, child, how := w.enter(fd, n, name)
+		if sub >= 0 {
+			if w.unread(how, deep) {
+				if w.held >= maxHeld {
+					unix.Close(fd)
+					fd = -1
+				}
+				w.held++
+				w.list(sub, child, deep, false)
+				w.held--
+			} else {
+				unix.Close(sub)
+			}
+		}
+		if report && how > kept {
+			if path, ok := w.tree.path(n); ok {
+				w.report(join(path, name), sdk.ScopeSubtree, sdk.OpCreate|sdk.OpClose)
+			}
+		}
+	}
+}
+
+// enter opens parent/name, with dir open on parent, watches it and records that it is there. Nothing
+// can be missed after that: what comes into being in it later causes an event, and all else is seen by
+// who reads it now. The returned fd is -1 when there is nothing to read.
+func (w *watch) enter(dir int, parent *node, name string) (fd int, n *node, how arrival) {
+	mount := false
+	if w.exclude != nil || len(w.mounts) > 0 {
+		path, _ := w.tree.path(parent)
+		path = join(path, name)
+		if w.exclude.Match(path, true) {
+			w.release(w.tree.child(parent, name))
+			return -1, nil, absent
+		}
+		_, mount = w.mounts[path]
+	}
+	fd, err := openat(dir, name, openFlags)
+	if vanished(err) {
+		w.release(w.tree.child(parent, name))
+		return -1, nil, absent
+	}
+	if err != nil {
+		w.addBlind(parent, name, err, 0)
+		return -1, nil, unwatched
+	}
+	wd, err := w.kernel.add(fd, dirEvents)
+	if err != nil {
+		w.addBlind(parent, name, err, fd)
+		unix.Close(fd)
+		return -1, nil, unwatched
+	}
+	n, how, displaced, ok := w.tree.settle(parent, name, wd, mount)
+	if !ok {
+		w.lost = true
+		unix.Close(fd)
+		return -1, nil, absent
+	}
+	w.release(displaced)
+	w.blindStale = w.blindStale || how == moved && len(w.blind) > 0
+	return fd, n, how
+}
+
+// releaseMissing releases the directories known in n that are not in names.
+func (w *watch) releaseMissing(n *node, names []string) {
+	if n.first == nil {
+		return
+	}
+	present := make(map[string]struct{}, len(names))
+	for _, name := range names {
+		present[name] = struct{}{}
+	}
+	for c := n.first; c != nil; {
+		next := c.next
+		if _, ok := present[c.name]; !ok {
+			w.release(c)
+		}
+		c = next
+	}
+}
+
+// subdirs returns the names of the directories in the one that fd is open on. It does not look at
+// the entries where the file system tells their type.
+func (w *watch) subdirs(fd int) (names []string, err error) {
+	for {
+		n, err := unix.ReadDirent(fd, w.dirents)
+		if err == unix.EINTR {
+			continue
+		}
+		if n <= 0 || err != nil {
+			if err == unix.ENOENT {
+				err = nil // removed while it was open
+			}
+			return names, err
+		}
+		// struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name with NUL.
+		for buf := w.dirents[:n]; len(buf) > 19; {
+			size := binary.NativeEndian.Uint16(buf[16:])
+			entry := buf[:size]
+			buf = buf[size:]
+			kind := entry[18]
+			if kind != unix.DT_DIR && kind != unix.DT_UNKNOWN {
+				continue
+			}
+			raw, _, _ := bytes.Cut(entry[19:], []byte{0})
+			name := string(raw)
+			if name == "." || name == ".." || kind == unix.DT_UNKNOWN && !isDir(fd, name) {
+				continue
+			}
+			names = append(names, name)
+		}
+	}
+}
+
+func isDir(dir int, name string) bool {
+	var st unix.Stat_t
+	return unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+}
