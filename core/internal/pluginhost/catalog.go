@@ -1,0 +1,64 @@
+package pluginhost
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// Catalog is what the plugin names of one configuration mean.
+type Catalog struct {
+	host     *Host
+	programs map[string]Program
+}
+
+// Catalog returns a catalog of the built-in plugins and of programs, which come first. Catalogs share
+// the processes of equal programs.
+func (h *Host) Catalog(programs []Program) *Catalog {
+	c := &Catalog{host: h, programs: make(map[string]Program)}
+	for _, name := range h.builtins {
+		c.programs[name] = Program{Name: name}
+	}
+	for _, p := range programs {
+		c.programs[p.Name] = p
+	}
+	return c
+}
+
+// Plugin returns the supervisor of the named plugin; see Host.Plugin.
+func (c *Catalog) Plugin(name string) (*Plugin, error) {
+	program, ok := c.programs[name]
+	if !ok {
+		return nil, unknownPlugin(name, slices.Sorted(maps.Keys(c.programs)))
+	}
+	return c.host.Plugin(program)
+}
+
+// Describe starts the named plugin unless it runs, and returns what it is. It fails as soon as the
+// start does, though the supervisor goes on trying.
+func (c *Catalog) Describe(ctx context.Context, name string) (sdk.Description, error) {
+	lease, err := c.try(ctx, name)
+	if err != nil {
+		return sdk.Description{}, err
+	}
+	return lease.Description(), nil
+}
+
+// Validate asks the named plugin to judge a configuration. req.Config is a json.RawMessage.
+func (c *Catalog) Validate(ctx context.Context, name string, kind sdk.Kind, req sdk.ValidateRequest) (sdk.Diagnostics, error) {
+	lease, err := c.try(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return lease.Validate(ctx, kind, req)
+}
+
+func (c *Catalog) try(ctx context.Context, name string) (*Lease, error) {
+	p, err := c.Plugin(name)
+	if err != nil {
+		return nil, err
+	}
+	return p.try(ctx)
+}
