@@ -173,4 +173,3 @@ func changed(a, b snapshot) []string {
 }
 
 func describe(res sdk.Result, err error) string { return fmt.Sprintf("%+q, %v", res.Failed, err) }
-
