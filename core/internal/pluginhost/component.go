@@ -6,30 +6,29 @@ import (
 	"github.com/filewatch/filewatch/sdk"
 )
 
-// Watcher returns the named plugin as a watcher. Its calls wait until a process runs, and fail as
-// sdk.IsUnavailable reports when that is gone; the next call takes the next process.
+// Watcher returns the named plugin as a Watcher. Each call of it goes to the process that runs at the
+// time, waits for one while there is none, and ends as sdk.IsUnavailable tells when it dies.
 func (c *Catalog) Watcher(name string) sdk.Watcher { return component{c, name} }
 
-// Transport returns the named plugin as a transport, under the rules of Watcher.
+// Transport returns the named plugin as a Transport, with the same ways as Watcher.
 func (c *Catalog) Transport(name string) sdk.Transport { return component{c, name} }
 
-// component is a plugin by its name, whichever process is it now.
 type component struct {
 	catalog *Catalog
 	name    string
 }
 
-func (c component) lease(ctx context.Context) (*Lease, error) {
-	plugin, err := c.catalog.Plugin(c.name)
-	if err != nil {
-		return nil, err
-	}
-	return plugin.Client(ctx)
-}
+var (
+	_ sdk.Watcher   = component{}
+	_ sdk.Transport = component{}
+)
 
 func (c component) Watch(ctx context.Context, req sdk.WatchRequest, r sdk.Reporter) error {
 	lease, err := c.lease(ctx)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
 		return err
 	}
 	return lease.Watch(ctx, req, r)
@@ -41,4 +40,16 @@ func (c component) Sync(ctx context.Context, req sdk.SyncRequest, progress func(
 		return sdk.Result{}, err
 	}
 	return lease.Sync(ctx, req, progress)
+}
+
+func (c component) lease(ctx context.Context) (*Lease, error) {
+	p, err := c.catalog.Plugin(c.name)
+	if err != nil {
+		return nil, sdk.Misconfigured(err)
+	}
+	lease, err := p.Client(ctx)
+	if err != nil {
+		return nil, sdk.Unavailable(err)
+	}
+	return lease, nil
 }

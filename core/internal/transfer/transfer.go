@@ -175,10 +175,10 @@ func (d *Destination) logSent(batch *queue.Batch, changes []sdk.Change, result s
 		message = "compared everything"
 	}
 	log.Info(message, "batch", batch.ID, "changes", len(changes), "files", result.Files, "deleted", result.Deleted,
-		"bytes", result.Bytes, "failed", len(result.Failed), "time", took.Round(time.Millisecond))
+		"bytes", result.Bytes, "failed", len(result.Failed), "time", took.Round(time.Millisecond).String())
 	if log.IsDebug() {
 		for _, c := range changes {
-			log.Debug("sent", "batch", batch.ID, "path", c)
+			log.Debug("sent", "batch", batch.ID, "path", c.String())
 		}
 	}
 	for i, f := range result.Failed {
@@ -186,7 +186,7 @@ func (d *Destination) logSent(batch *queue.Batch, changes []sdk.Change, result s
 			log.Warn("not sent", "more", len(result.Failed)-maxNamed)
 			break
 		}
-		log.Warn("not sent, will be tried again", "path", sdk.Change{Path: f.Path}, "err", f.Text)
+		log.Warn("not sent, will be tried again", "path", sdk.Change{Path: f.Path}.String(), "err", f.Text)
 	}
 	if !d.queue.Empty() {
 		return
@@ -202,7 +202,7 @@ func (d *Destination) logSent(batch *queue.Batch, changes []sdk.Change, result s
 func (d *Destination) worked() {
 	d.retry.Reset()
 	if !d.awaySince.IsZero() {
-		d.config.Logger.Info("works again", "after", time.Since(d.awaySince).Round(time.Second))
+		d.config.Logger.Info("works again", "after", time.Since(d.awaySince).Round(time.Second).String())
 	}
 	d.awaySince, d.lastError = time.Time{}, ""
 }
@@ -217,7 +217,7 @@ func (d *Destination) failed(ctx context.Context, err error) {
 	if sdk.IsMisconfigured(err) {
 		level = hclog.Error
 	}
-	d.say(level, "nothing could be sent, will be tried again", err, "pending", d.queue.Stats().Pending, "retry", wait.Round(time.Millisecond))
+	d.say(level, "nothing could be sent, will be tried again", err, "pending", d.queue.Stats().Pending, "retry", wait.Round(time.Millisecond).String())
 	sleep(ctx, wait)
 }
 

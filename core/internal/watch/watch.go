@@ -145,7 +145,9 @@ func (s *stream) Ready() {
 }
 
 func (s *stream) Change(c sdk.Change) {
-	s.root.config.Logger.Debug("change", "op", c.Ops, "path", c)
+	if log := s.root.config.Logger; log.IsDebug() {
+		log.Debug("change", "op", c.Ops.String(), "path", c.String())
+	}
 	s.root.config.Change(c)
 }
 

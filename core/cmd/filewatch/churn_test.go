@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/filewatch/filewatch/sdk/plugintest/proc"
+	"github.com/filewatch/filewatch/sdk/plugintest/sshd"
+	"github.com/filewatch/filewatch/sdk/plugintest/tree"
+)
+
+func TestChurnEndsEqual(t *testing.T) {
+	server := sshd.Start(t, sshd.Config{})
+	for seed := range seeds(t, 6) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			source, destination := dirs(t)
+			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{})
+			churn.LogOnFailure(t)
+			churn.Run(100)
+			startDaemon(t, sshSync("churn", source, destination, server, ""))
+			// From before the first full sync until long after it, at full speed.
+			churn.Run(1500)
+			tree.WaitEqual(t, source, destination, patience, tree.Options{})
+		})
+	}
+}
+
+func TestChurnWithExcludesEndsEqual(t *testing.T) {
+	for seed := range seeds(t, 3) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			source, destination := dirs(t)
+			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Exclude: "cache"})
+			churn.LogOnFailure(t)
+			shell(t, destination, "mkdir cache; echo kept > cache/kept")
+			startDaemon(t, localSync("churn", source, destination, `exclude = ["cache/"]`))
+			churn.Run(1500)
+			excluded := func(path string) bool {
+				return strings.HasPrefix(path, "cache/") || strings.Contains(path+"/", "/cache/") || path == "cache"
+			}
+			tree.WaitEqual(t, source, destination, patience, tree.Options{Ignore: excluded})
+			shell(t, destination, "test -f cache/kept")
+		})
+	}
+}
+
+// TestKillsDuringChurn kills one process after the other, at random, while files change.
+func TestKillsDuringChurn(t *testing.T) {
+	server := sshd.Start(t, sshd.Config{})
+	for seed := range seeds(t, 2) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			source, destination := dirs(t)
+			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{})
+			churn.LogOnFailure(t)
+			d := startDaemon(t, sshSync("kills", source, destination, server, ""))
+			d.waitMessage(0, "kills", "in sync")
+			random := rand.New(rand.NewPCG(uint64(seed), 0))
+			for range 15 {
+				churn.Run(60)
+				victims := proc.Children(d.pid())
+				if len(victims) == 0 {
+					continue // all plugins are just being started
+				}
+				victim := victims[random.IntN(len(victims))]
+				t.Logf("killing %d: %s", victim, proc.Cmdline(victim))
+				if err := proc.Kill(victim, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+			}
+			server.KillSessions()
+			churn.Run(60)
+			tree.WaitEqual(t, source, destination, 2*patience, tree.Options{})
+			d.waitMessage(len(d.log())-1, "kills", "in sync")
+		})
+	}
+}
+
+func TestPluginsComeBack(t *testing.T) {
+	source, destination := dirs(t)
+	d := startDaemon(t, localSync("s", source, destination, ""))
+	at := d.waitMessage(0, "s", "in sync")
+	for _, name := range []string{"inotify", "rsync"} {
+		old := d.plugin(name)
+		if old == 0 {
+			t.Fatalf("there is no process of plugin %s", name)
+		}
+		if err := proc.Kill(old, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, name+" is back", func() bool { now := d.plugin(name); return now != 0 && now != old })
+		shell(t, source, "echo "+name+" >> file")
+		at = d.waitMessage(at, "s", "in sync")
+		tree.WaitEqual(t, source, destination, patience, tree.Options{})
+	}
+}
+
+func TestKilledDaemonLeavesNothing(t *testing.T) {
+	server := sshd.Start(t, sshd.Config{})
+	source, destination := dirs(t)
+	slow := strings.Replace(sshSync("s", source, destination, server, ""), `transport "rsync" {`, `transport "rsync" {
+    bwlimit = "100"`, 1)
+	d := startDaemon(t, slow)
+	shell(t, source, "head -c 5000000 /dev/urandom > big")
+	eventually(t, "rsync transfers", func() bool {
+		for _, pid := range proc.Children(d.pid()) {
+			if strings.HasPrefix(proc.Cmdline(pid), "rsync") {
+				return true
+			}
+		}
+		return false
+	})
+	children := proc.Children(d.pid())
+	d.signal(syscall.SIGKILL)
+	<-d.done
+	proc.WaitGone(t, children, 2*time.Second)
+	if left := proc.WithArg(source); len(left) > 0 {
+		t.Errorf("left behind: %s", proc.Cmdline(left[0]))
+	}
+	startDaemon(t, sshSync("s", source, destination, server, ""))
+	tree.WaitEqual(t, source, destination, patience, tree.Options{})
+}

@@ -1,0 +1,12 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	// The command is a copy of the test binary on PATH, which starts itself again for its plugins.
+	testscript.Main(m, map[string]func(){"filewatch": main})
+}

@@ -1,0 +1,68 @@
+package core
+
+import (
+	"context"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/filewatch/filewatch/core/internal/guard"
+	"github.com/filewatch/filewatch/core/internal/plan"
+	"github.com/filewatch/filewatch/core/internal/queue"
+	"github.com/filewatch/filewatch/core/internal/transfer"
+	"github.com/filewatch/filewatch/core/internal/watch"
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// syncBlock is one sync block at work: one watched root and its destinations.
+type syncBlock struct {
+	plan         plan.Sync
+	root         *watch.Root
+	destinations []*transfer.Destination
+}
+
+func newSyncBlock(s plan.Sync, plugins Plugins, logger hclog.Logger) *syncBlock {
+	logger = logger.With("sync", s.Name)
+	b := &syncBlock{plan: s}
+	b.root = watch.New(watch.Config{
+		Watcher: plugins.Watcher(s.Watcher.Plugin),
+		Request: sdk.WatchRequest{Sync: s.Name, Root: s.Source, Exclude: s.Exclude, Config: s.Watcher.Config},
+		Rescan:  s.Rescan,
+		Change:  b.changed,
+		Logger:  logger,
+	})
+	g := guard.New(s.Source)
+	for _, destination := range s.Destinations {
+		b.destinations = append(b.destinations, transfer.New(transfer.Config{
+			Sync:        s.Name,
+			Source:      s.Source,
+			Destination: destination,
+			Exclude:     s.Exclude,
+			Delete:      s.Delete,
+			Transport:   plugins.Transport(s.Transport.Plugin),
+			ConfigJSON:  s.Transport.Config,
+			Queue:       queue.Config{Settle: s.Settle, MaxDelay: s.MaxDelay},
+			Guard:       g,
+			Watched:     b.root.Complete,
+			Logger:      logger.With("destination", destination.String()),
+		}))
+	}
+	return b
+}
+
+// run watches until ctx ends and transfers until then, or with a transfer under way until abort ends.
+func (b *syncBlock) run(ctx, abort context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { b.root.Run(ctx) })
+	for _, d := range b.destinations {
+		wg.Go(func() { d.Run(ctx, abort) })
+	}
+	wg.Wait()
+}
+
+// changed marks a path dirty at every destination.
+func (b *syncBlock) changed(c sdk.Change) {
+	for _, d := range b.destinations {
+		d.Add(c)
+	}
+}
