@@ -67,16 +67,17 @@ func (c *conn) open(ctx context.Context, e sdk.Endpoint) error {
 		return c.ctx.Err()
 	}
 	if c.master != nil {
-		select {
-		case <-c.master.Done():
-			sdk.Logger(ctx).Debug("ssh connection ended", "destination", e.String(), "err", c.master.Wait().String(), "stderr", firstLine(c.master.Wait().Stderr))
-			c.master = nil
-			// One that lasted is not to blame.
-			if time.Since(c.since) > maxPause {
-				c.pause = 0
-			}
-		default:
+		if c.answers() {
 			return nil
+		}
+		// Dead, or without its socket, which a cleaner of temporary files may have taken.
+		c.master.Stop()
+		exit := c.master.Wait()
+		sdk.Logger(ctx).Debug("ssh connection ended", "destination", e.String(), "err", orElse(firstLine(exit.Stderr), exit.String()))
+		c.master = nil
+		// One that lasted is not to blame.
+		if time.Since(c.since) > maxPause {
+			c.pause = 0
 		}
 	}
 	if time.Now().Before(c.next) {
@@ -139,11 +140,21 @@ func (c *conn) awaitSocket(ctx context.Context, p *run.Process) error {
 			return sdk.Unavailable(fmt.Errorf("connect to %s: no ssh connection within %v", c.remote, openTimeout))
 		case <-poll.C:
 			// The socket appears under this name only when the server has let us in.
-			if s, err := net.Dial("unix", c.path); err == nil {
-				return s.Close()
+			if c.answers() {
+				return nil
 			}
 		}
 	}
+}
+
+// answers reports whether somebody listens on the control socket.
+func (c *conn) answers() bool {
+	s, err := net.DialTimeout("unix", c.path, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = s.Close()
+	return true
 }
 
 // stop ends the master and returns when it has ended. The next open starts another.

@@ -100,18 +100,19 @@ func sshFailure(remote, stderr string) error {
 	return nil
 }
 
-var (
-	notFound = regexp.MustCompile(`(?m)^.*(command not found|: not found|No such file or directory|[Uu]nknown command).*$`)
-	noisy    = "is your shell clean?"
-)
+const noisy = "is your shell clean?"
 
-// remoteCommandFailure recognizes that there is no usable rsync at the far end.
+// remoteCommandFailure recognizes that there is no usable rsync at the far end. rsync may notice that
+// nobody is there before it learns the shell's exit status, so that the shell's words count as well.
 func (s *session) remoteCommandFailure(code int, stderr string) error {
 	program := orElse(s.config.RsyncPath, "rsync")
+	// bash and dash; zsh; fish.
+	missing := regexp.MustCompile(`(?m)(: |^)` + regexp.QuoteMeta(program) + `: (command not found|not found|No such file or directory)|(command not found|Unknown command): ` + regexp.QuoteMeta(program))
+	denied := regexp.MustCompile(`(?m)(: |^)` + regexp.QuoteMeta(program) + `: (Permission denied|cannot execute.*|Is a directory)`)
 	switch {
-	case code == 127 || code == 12 && strings.Contains(stderr, "(0 bytes received") && notFound.MatchString(stderr):
+	case code == 127 || code == 12 && missing.MatchString(stderr):
 		return sdk.Misconfigured(fmt.Errorf("%s is not installed on %s: install it there, or set rsync_path", program, s.remote()))
-	case code == 126:
+	case code == 126 || code == 12 && denied.MatchString(stderr):
 		return sdk.Misconfigured(fmt.Errorf("%s on %s cannot be executed: %s", program, s.remote(), firstLine(stderr)))
 	case strings.Contains(stderr, noisy):
 		return sdk.Misconfigured(fmt.Errorf("the login shell of %s prints text where only rsync may speak: ssh %s true must print nothing; mend its start files (such as .bashrc)", s.remote(), s.remote()))

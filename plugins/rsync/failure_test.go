@@ -300,3 +300,26 @@ func TestVanished(t *testing.T) {
 		f.equal(tree.Options{})
 	}
 }
+
+// A file that vanishes while others are sent (exit status 24) costs no second comparison.
+func TestVanishedDuringTransfer(t *testing.T) {
+	f := local(t)
+	f.slow()
+	f.must(os.WriteFile(filepath.Join(f.src, "big"), make([]byte, 2<<20), 0o644))
+	f.write(f.src, "z", "ok")
+	f.write(f.dst, "z")
+	runs := filepath.Join(t.TempDir(), "runs")
+	f.force(allCaps)
+	wrapRsync(t, `echo "$@" >>`+runs+`; exec "$rsync" "$@"`)
+	go func() {
+		f.transferring(f.dst + "/")
+		f.must(os.Remove(filepath.Join(f.src, "z")))
+	}()
+	f.sync(subtrees("")...)
+	f.equal(tree.Options{})
+	log, err := os.ReadFile(runs)
+	f.must(err)
+	if n := strings.Count(string(log), "\n"); n != 2 || strings.Contains(string(log), "--dry-run") {
+		t.Errorf("%d runs:\n%s", n, log)
+	}
+}

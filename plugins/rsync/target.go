@@ -34,6 +34,10 @@ func checkEndpoint(e sdk.Endpoint) string {
 	case e.Scheme == schemeDaemon && strings.Trim(e.Path, "/") == "":
 		return "The daemon's module is missing: write rsync://host/module/path."
 	}
+	// Quoting does not help: rsync itself expands them at the far end.
+	if strings.ContainsAny(e.Path, "*?[") {
+		return "rsync at the far end would expand \"*\", \"?\" and \"[\" in the path to whatever is there: choose a path without them."
+	}
 	for _, part := range []struct{ name, value string }{{"host", e.Host}, {"user", e.User}, {"path", e.Path}} {
 		if text := checkBytes(part.name, part.value); text != "" {
 			return text
