@@ -2,6 +2,8 @@ package pluginhost
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -46,13 +48,21 @@ func (c *Catalog) Describe(ctx context.Context, name string) (sdk.Description, e
 	return lease.Description(), nil
 }
 
-// Validate asks the named plugin to judge a configuration. req.Config is a json.RawMessage.
+// Validate asks the named plugin to judge a configuration. req.Config is a json.RawMessage. A plugin
+// that takes too long is an error.
 func (c *Catalog) Validate(ctx context.Context, name string, kind sdk.Kind, req sdk.ValidateRequest) (sdk.Diagnostics, error) {
 	lease, err := c.try(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return lease.Validate(ctx, kind, req)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.host.timing.validate,
+		fmt.Errorf("plugin %s did not judge the configuration within %v", name, c.host.timing.validate))
+	defer cancel()
+	diags, err := lease.Validate(ctx, kind, req)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = context.Cause(ctx)
+	}
+	return diags, err
 }
 
 func (c *Catalog) try(ctx context.Context, name string) (*Lease, error) {

@@ -37,6 +37,7 @@ type generation struct {
 	done chan struct{} // closed when the process has ended; err is set then
 	err  error
 	wg   sync.WaitGroup // checkHealth
+	once sync.Once      // for quit
 
 	mu    sync.Mutex // guards cause
 	cause error      // why the host ended it; nil = it ended by itself
@@ -70,6 +71,10 @@ func (h *Host) start(ctx context.Context, program Program, log hclog.Logger) (_ 
 	// Nothing in go-plugin's start takes a context, but all of it ends with the process.
 	stop := context.AfterFunc(ctx, g.proc.kill)
 	err = g.connect(ctx, h, program.Name)
+	if err != nil {
+		// A process that died on the way is told by its end, not by the connection's.
+		_ = g.proc.waitExit(200 * time.Millisecond)
+	}
 	if !stop() {
 		err = context.Cause(ctx)
 		if words := out.lastWords(); words != "" {
@@ -192,7 +197,7 @@ func (g *generation) drain(ctx context.Context) {
 	if ctx.Err() == nil {
 		timeout := drainTimeout
 		if deadline, ok := ctx.Deadline(); ok {
-			timeout = time.Until(deadline)
+			timeout = max(0, time.Until(deadline))
 		}
 		ctx, cancel := context.WithTimeout(ctx, timeout+drainGrace)
 		defer cancel()
@@ -215,36 +220,25 @@ const (
 	reapTimeout = 5 * time.Second
 )
 
-// quit asks the process to end and sees to it that it does.
+// quit asks the process to end, unless it has, and sees to it that it does.
 func (g *generation) quit() {
-	quit := make(chan struct{})
-	go func() {
-		defer close(quit)
-		g.plugin.Kill()
-	}()
-	timer := time.NewTimer(quitTimeout)
-	defer timer.Stop()
-	select {
-	case <-quit:
-	case <-timer.C:
-	}
-	g.proc.kill()
-	g.awaitExit()
-}
-
-// awaitExit waits for the end of a process that was killed.
-func (g *generation) awaitExit() {
-	pid := g.proc.pid()
-	if pid == 0 {
-		return
-	}
-	timer := time.NewTimer(reapTimeout)
-	defer timer.Stop()
-	select {
-	case <-g.proc.exited:
-	case <-timer.C:
-		g.log.Error("plugin process cannot be ended", "pid", pid)
-	}
+	g.once.Do(func() {
+		quit := make(chan struct{})
+		go func() {
+			defer close(quit)
+			g.plugin.Kill()
+		}()
+		timer := time.NewTimer(quitTimeout)
+		defer timer.Stop()
+		select {
+		case <-quit:
+		case <-timer.C:
+		}
+		g.proc.kill()
+		if pid := g.proc.pid(); pid != 0 && !g.proc.waitExit(reapTimeout) {
+			g.log.Error("plugin process cannot be ended", "pid", pid)
+		}
+	})
 }
 
 // end tells everybody that the process is gone, and why.

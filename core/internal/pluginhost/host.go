@@ -57,6 +57,8 @@ type timing struct {
 	start time.Duration
 	// healthInterval and healthTimeout bound how long a process that hangs goes unnoticed, to 20 s.
 	healthInterval, healthTimeout time.Duration
+	// validate is how long a plugin may judge a configuration, for which it opens no connection.
+	validate time.Duration
 	// healthy is how long a process must have run for its death to count as the first: it has then
 	// answered a health call.
 	healthy time.Duration
@@ -68,6 +70,7 @@ var defaultTiming = timing{
 	start:          15 * time.Second,
 	healthInterval: 10 * time.Second,
 	healthTimeout:  5 * time.Second,
+	validate:       10 * time.Second,
 	healthy:        15 * time.Second,
 	backoffMin:     time.Second,
 	backoffMax:     2 * time.Minute,

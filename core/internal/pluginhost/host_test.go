@@ -199,6 +199,29 @@ func TestDescribeAndValidate(t *testing.T) {
 	}
 }
 
+func TestValidateFails(t *testing.T) {
+	timing := testTiming()
+	timing.validate = 300 * time.Millisecond
+	h, _ := newTestHost(t, timing)
+	c := h.Catalog(nil)
+	tests := []struct{ greeting, want string }{
+		{"er", "plugin steady did not judge the configuration within 300ms"},
+		{"die", ""}, // the connection's end or the process's, whichever is noticed first
+	}
+	for _, test := range tests {
+		_, err := c.Validate(t.Context(), "steady", sdk.KindTransport, sdk.ValidateRequest{
+			Config: json.RawMessage(`{"greeting":"` + test.greeting + `"}`),
+		})
+		if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+			t.Errorf("Validate of %q: %v, want %q", test.greeting, err, test.want)
+		}
+	}
+	eventually(t, "a new process judges", 10*time.Second, func() bool {
+		_, err := c.Validate(t.Context(), "steady", sdk.KindTransport, sdk.ValidateRequest{})
+		return err == nil
+	})
+}
+
 func TestDescribeFails(t *testing.T) {
 	timing := testTiming()
 	timing.start = 2 * time.Second
@@ -278,7 +301,7 @@ func TestKilledPluginComesBack(t *testing.T) {
 func TestKilledAgainAndAgain(t *testing.T) {
 	timing := testTiming()
 	timing.healthy = 0 // every restart is at once
-	h, _ := newTestHost(t, timing)
+	h, log := newTestHost(t, timing)
 	for range 10 {
 		l := lease(t, h, "steady")
 		_ = syscall.Kill(l.PID(), syscall.SIGKILL)
@@ -286,6 +309,9 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	}
 	if _, err := ask(t.Context(), lease(t, h, "steady"), "pid", nil); err != nil {
 		t.Error(err)
+	}
+	if !strings.Contains(log.String(), "[INFO]  plugin is running: plugin=steady") {
+		t.Error("the log does not tell that the plugin is back")
 	}
 }
 
@@ -337,26 +363,6 @@ func TestNoise(t *testing.T) {
 	}
 	if l.Err() != nil {
 		t.Errorf("the noise ended the plugin: %v", l.Err())
-	}
-}
-
-// Output that outlives the plugin in the hands of a descendant delays nothing (golang.org/issue/13155
-// and many others).
-func TestDescendantsHoldPipes(t *testing.T) {
-	h, _ := newTestHost(t, testTiming())
-	l := lease(t, h, "clinging")
-	if err := syscall.Kill(l.PID(), syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	soon(t, "Done", l.Done(), time.Second)
-	next := lease(t, h, "clinging")
-	if next.PID() == l.PID() {
-		t.Fatal("the dead process was lent out again")
-	}
-	closed := make(chan error, 1)
-	go func() { closed <- h.Close(context.Background()) }()
-	if err := soon(t, "the end of Close", closed, 10*time.Second); err != nil {
-		t.Errorf("Close: %v", err)
 	}
 }
 

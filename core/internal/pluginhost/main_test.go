@@ -23,6 +23,17 @@ func TestMain(m *testing.M) {
 		pluginMain(os.Args[2])
 	case len(os.Args) == 3 && os.Args[1] == "daemon":
 		daemonMain(os.Args[2])
+	case len(os.Args) == 2 && os.Args[1] == "own-executable":
+		for {
+			if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
+				return
+			}
+			path, err := ownExecutable()
+			if err != nil {
+				panic(err)
+			}
+			fmt.Print(path)
+		}
 	case len(os.Args) == 1 && os.Getenv(wire.Handshake.MagicCookieKey) != "":
 		pluginMain("external")
 	default:
@@ -96,7 +107,14 @@ func (transport) Config() any { return &transportConfig{Greeting: "hello"} }
 
 func (transport) Validate(_ context.Context, req sdk.ValidateRequest) sdk.Diagnostics {
 	var diags sdk.Diagnostics
-	if greeting := req.Config.(*transportConfig).Greeting; greeting != "hello" {
+	switch greeting := req.Config.(*transportConfig).Greeting; greeting {
+	case "hello":
+	case "er":
+		time.Sleep(time.Hour)
+	case "die":
+		fmt.Fprintln(os.Stderr, "cannot take it")
+		os.Exit(4)
+	default:
 		diags.AddAttributeError([]any{"greeting"}, "Rude", greeting)
 	}
 	return diags

@@ -128,12 +128,17 @@ func (p *Plugin) run() {
 	ctx, cancel := untilClosed(p.stop)
 	defer cancel()
 	waits := backoff.Backoff{Min: p.host.timing.backoffMin, Max: p.host.timing.backoffMax}
-	fast := true // the next restart of a process that ran needs no wait
+	fast := true    // the next restart of a process that ran needs no wait
+	failed := false // before this start
 	for {
 		var wait time.Duration
 		g, err := p.host.start(ctx, p.program, p.log)
 		if err == nil {
-			p.log.Debug("plugin is running", "pid", g.proc.pid(), "version", g.desc.Version)
+			level := hclog.Debug
+			if failed {
+				level = hclog.Info // the good end of what was logged as an error
+			}
+			p.log.Log(level, "plugin is running", "pid", g.proc.pid(), "version", g.desc.Version)
 			err = p.serve(ctx, g)
 			if time.Since(g.started) >= p.host.timing.healthy {
 				waits.Reset()
@@ -151,6 +156,7 @@ func (p *Plugin) run() {
 		if ctx.Err() != nil {
 			return
 		}
+		failed = true
 		p.log.Error("plugin is not running, it will be started again", "err", err, "in", wait.Round(time.Millisecond))
 		p.pause(ctx, wait)
 	}

@@ -191,6 +191,18 @@ func (p *process) kill() {
 	}
 }
 
+// waitExit waits for the end of the process and reports whether it came in time.
+func (p *process) waitExit(timeout time.Duration) bool {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
 // ending tells how the process ended, once exited is closed.
 func (p *process) ending() error {
 	// Its last words are in the pipe, which ends now unless a descendant holds it.

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/agext/levenshtein"
 )
@@ -70,7 +71,8 @@ func (e *executable) close() {
 
 // openExternal checks the file of a plugin that is not built in.
 func openExternal(p Program) (_ *executable, err error) {
-	f, err := os.Open(p.Path)
+	// A FIFO would hold up the daemon otherwise.
+	f, err := os.OpenFile(p.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
