@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -119,34 +120,57 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// remount looks at every place where something was mounted or unmounted.
+// isMount reports whether something is mounted at parent/name, which fd is open on.
+func (w *watch) isMount(fd int, parent *node, name string) bool {
+	var st unix.Statx_t
+	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, 0, &st)
+	if err == nil && st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0 {
+		return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+	}
+	// Before Linux 5.8 only the table tells, which may be of another moment.
+	if len(w.mounts) == 0 {
+		return false
+	}
+	path, _ := w.tree.path(parent)
+	_, ok := w.mounts[join(path, name)]
+	return ok
+}
+
+// remount looks at every place where something is or was mounted. Mounts may have come and gone since
+// the table was read last, and been seen by a walk, so it is not only the differences that count.
 func (w *watch) remount() error {
 	before := w.mounts
 	w.readMounts()
-	var changed []string
-	for p, m := range w.mounts {
-		if before[p] != m {
-			changed = append(changed, p)
-		}
-	}
+	places := make(map[string]struct{})
 	for p := range before {
-		if _, ok := w.mounts[p]; !ok {
-			changed = append(changed, p)
+		places[p] = struct{}{}
+	}
+	for p := range w.mounts {
+		places[p] = struct{}{}
+	}
+	for n := range w.tree.mounts {
+		if p, ok := w.tree.path(n); ok {
+			places[p] = struct{}{}
 		}
 	}
-	for _, p := range topmost(changed) {
+	// Sorted, so that a mount comes before those in it.
+	for _, p := range slices.Sorted(maps.Keys(places)) {
+		changed := before[p] != w.mounts[p]
 		dir, name := path.Split(p)
 		parent := w.tree.find(strings.TrimSuffix(dir, "/"))
 		if parent == nil || w.exclude.Match(p, true) {
 			continue
 		}
-		if fd, err := w.open(parent); err == nil {
-			w.look(fd, parent, name, true)
-			unix.Close(fd)
-		} else {
+		fd, err := w.open(parent)
+		if err != nil {
 			w.doubt[parent] = struct{}{}
+			continue
 		}
-		w.report(p, sdk.ScopeSubtree, 0)
+		how := w.look(fd, parent, name, changed)
+		unix.Close(fd)
+		if changed || how > kept {
+			w.report(p, sdk.ScopeSubtree, 0)
+		}
 	}
 	return w.checkRoot()
 }

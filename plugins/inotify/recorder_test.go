@@ -164,18 +164,28 @@ func (w *watched) reports(mark int, paths ...string) {
 	})
 }
 
-// alive proves that every directory of the tree is watched: a new file in each is reported under its
-// right path.
+// alive proves that every one of the directories is watched: new files in it are reported under their
+// right path, at the latest when what was reported as a whole subtree is over.
 func (w *watched) alive(dirs ...string) {
 	w.t.Helper()
-	mark := w.mark()
-	var want []string
-	for _, dir := range dirs {
-		p := filepath.Join(dir, fmt.Sprintf("canary%d", mark))
-		must(w.t, os.WriteFile(filepath.Join(w.root, p), nil, 0o644))
-		want = append(want, p)
+	deadline := time.Now().Add(patience)
+	for len(dirs) > 0 {
+		mark := w.mark()
+		file := fmt.Sprintf("canary%d", mark)
+		for _, dir := range dirs {
+			must(w.t, os.WriteFile(filepath.Join(w.root, dir, file), nil, 0o644))
+		}
+		for again := time.Now().Add(100 * time.Millisecond); len(dirs) > 0 && time.Now().Before(again); time.Sleep(time.Millisecond) {
+			named := make(map[string]bool)
+			for _, c := range w.since(mark) {
+				named[c.Path] = true
+			}
+			dirs = slices.DeleteFunc(slices.Clone(dirs), func(dir string) bool { return named[join(dir, file)] })
+		}
+		if len(dirs) > 0 && time.Now().After(deadline) {
+			w.t.Fatalf("new files in %q are not reported", dirs)
+		}
 	}
-	w.reports(mark, want...)
 }
 
 func must(t testing.TB, err error) {

@@ -29,10 +29,16 @@ type tree struct {
 	root     *node
 	watches  map[int32]*node // by descriptor
 	children map[place]*node
+	mounts   map[*node]struct{} // all that have mount set
 }
 
 func newTree(wd int32) *tree {
-	t := &tree{root: &node{wd: wd}, watches: make(map[int32]*node), children: make(map[place]*node)}
+	t := &tree{
+		root:     &node{wd: wd},
+		watches:  make(map[int32]*node),
+		children: make(map[place]*node),
+		mounts:   make(map[*node]struct{}),
+	}
 	t.watches[wd] = t.root
 	return t
 }
@@ -80,6 +86,7 @@ func (t *tree) detach(n *node) {
 
 // forget takes the descriptor of n away and reports whether no other node has it.
 func (t *tree) forget(n *node) bool {
+	delete(t.mounts, n)
 	wd := n.wd
 	if wd == noWatch {
 		return false
@@ -178,27 +185,31 @@ func (t *tree) settle(parent *node, name string, wd int32, mount bool) (n *node,
 	if old != nil && old.wd == wd && old.mount == mount {
 		return old, kept, nil, true
 	}
-	home := t.mountOf(parent)
 	for n = t.watches[wd]; n != nil; n = n.alias {
 		// A mount has only one place for a directory, so one that is known on the same mount has moved.
-		if !t.attached(n) || !mount && !n.mount && t.mountOf(n) == home {
+		if !t.attached(n) || !mount && !n.mount && t.mountOf(n) == t.mountOf(parent) {
 			break
 		}
 	}
-	how = moved
 	if n == nil {
 		n, how = t.new(wd), added
-	}
-	for p := parent; p != nil; p = p.parent {
-		if p == n {
-			return nil, absent, nil, false
+	} else {
+		how = moved
+		for p := parent; p != nil; p = p.parent {
+			if p == n {
+				return nil, absent, nil, false
+			}
 		}
 	}
 	if old != nil {
 		t.detach(old)
 	}
 	t.detach(n)
-	n.mount = mount
+	if n.mount = mount; mount {
+		t.mounts[n] = struct{}{}
+	} else {
+		delete(t.mounts, n)
+	}
 	t.attach(n, parent, name)
 	return n, how, old, true
 }
@@ -206,6 +217,7 @@ func (t *tree) settle(parent *node, name string, wd int32, mount bool) (n *node,
 // scatter takes every node away from its place and forgets those without a watch.
 func (t *tree) scatter() {
 	clear(t.children)
+	clear(t.mounts)
 	for _, n := range t.watches {
 		for ; n != nil; n = n.alias {
 			n.parent, n.first, n.prev, n.next = nil, nil, nil, nil

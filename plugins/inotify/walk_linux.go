@@ -230,15 +230,12 @@ func (w *watch) list(fd int, n *node, deep, report bool) {
 // can be missed after that: what comes into being in it later causes an event, and all else is seen by
 // who reads it now. The returned fd is -1 when there is nothing to read.
 func (w *watch) enter(dir int, parent *node, name string) (fd int, n *node, how arrival) {
-	mount := false
-	if w.exclude != nil || len(w.mounts) > 0 {
+	if w.exclude != nil {
 		path, _ := w.tree.path(parent)
-		path = join(path, name)
-		if w.exclude.Match(path, true) {
+		if w.exclude.Match(join(path, name), true) {
 			w.release(w.tree.child(parent, name))
 			return -1, nil, absent
 		}
-		_, mount = w.mounts[path]
 	}
 	fd, err := openat(dir, name, openFlags)
 	if vanished(err) {
@@ -255,7 +252,7 @@ func (w *watch) enter(dir int, parent *node, name string) (fd int, n *node, how 
 		unix.Close(fd)
 		return -1, nil, unwatched
 	}
-	n, how, displaced, ok := w.tree.settle(parent, name, wd, mount)
+	n, how, displaced, ok := w.tree.settle(parent, name, wd, w.isMount(fd, parent, name))
 	if !ok {
 		w.lost = true
 		unix.Close(fd)
