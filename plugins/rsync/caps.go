@@ -79,13 +79,14 @@ func (s *session) probe(ctx context.Context) (caps, error) {
 	for {
 		args := s.commonArgs(c)
 		args = append(args, "-n", "--from0", "--files-from=-")
-		if s.req.Delete {
-			args = append(args, "--delete", "--force")
-		}
-		if c.missingArgs {
-			args = append(args, "--delete-missing-args")
-		} else {
+		switch {
+		case !s.req.Delete:
 			list = nil // the options alone are in question
+		case c.missingArgs:
+			args = append(args, "--delete", "--force", "--delete-missing-args")
+		default:
+			args = append(args, "--delete", "--force")
+			list = nil
 		}
 		out, err := s.rsync(ctx, args, list, nil)
 		if err != nil {

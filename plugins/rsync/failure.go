@@ -25,6 +25,10 @@ func (s *session) failure(out *outcome) error {
 	if out.exit.Signal != 0 {
 		return fmt.Errorf("rsync was killed (%s)", out.exit)
 	}
+	if _, ok := s.caps.downgrade(out.exit.Code, stderr); ok {
+		// Another rsync than the one that was probed; the next try probes again.
+		return fmt.Errorf("the rsync at the destination %s is not the one it was: %s", d, firstLine(stderr))
+	}
 	if d.Scheme == sdk.SchemeSSH {
 		if err := sshFailure(s.remote(), stderr); err != nil {
 			return err
@@ -121,8 +125,8 @@ func (s *session) remoteCommandFailure(code int, stderr string) error {
 }
 
 var (
-	noParent  = regexp.MustCompile(`\[Receiver\] mkdir "(.*)" failed: No such file or directory`)
-	noMkdir   = regexp.MustCompile(`\[Receiver\] (?:mkdir|change_dir#\d) "(.*)" failed: (.*) \(\d+\)`)
+	noParent  = regexp.MustCompile(`\[Receiver\] mkdir "(.*)"(?: \(in .*\))? failed: No such file or directory`)
+	noMkdir   = regexp.MustCompile(`\[Receiver\] (?:mkdir|change_dir#\d) "(.*)"(?: \(in .*\))? failed: (.*) \(\d+\)`)
 	notDir    = regexp.MustCompile(`destination must be a directory|cannot overwrite non-directory|cannot stat destination ".*": Not a directory`)
 	daemonErr = regexp.MustCompile(`(?m)^@ERROR: (.*)$`)
 	readOnly  = regexp.MustCompile(`(?m)^ERROR: (module is read only|The server is configured to refuse .*)$`)
@@ -136,7 +140,7 @@ func (s *session) destinationFailure(stderr string) error {
 		mkdir = "ssh " + s.remote() + " " + mkdir
 	}
 	if d.Scheme == schemeDaemon {
-		mkdir = "make it in the daemon's module"
+		mkdir = "mkdir -p, in the daemon's module"
 	}
 	if g := noParent.FindStringSubmatch(stderr); g != nil {
 		return sdk.Misconfigured(fmt.Errorf("the destination directory %s does not exist, nor does the one above it: check the path, or create it with: %s", d, mkdir))

@@ -80,9 +80,13 @@ func parseMessage(line string) (message, bool) {
 	if g == nil {
 		return message{}, false
 	}
-	name, _, _ := strings.Cut(g[3], `" -> "`)
-	name, _, _ = strings.Cut(name, `" => "`)
-	msg := message{path: unescape(name), what: strings.TrimSpace(g[2]), reason: g[4]}
+	name, what := g[3], strings.TrimSpace(g[2])
+	// These name two paths. Elsewhere an arrow is part of a name.
+	if what == "rename" || what == "symlink" || what == "link" {
+		name, _, _ = strings.Cut(name, `" -> "`)
+		name, _, _ = strings.Cut(name, `" => "`)
+	}
+	msg := message{path: unescape(name), what: what, reason: g[4]}
 	switch strings.ToLower(g[1]) {
 	case "sender":
 		msg.side = sideSource

@@ -25,6 +25,8 @@ func TestMessages(t *testing.T) {
 		{`rsync: [generator] failed to set times on "/dst/.": Operation not permitted (1)`, "", false, "operation not permitted at the destination (failed to set times on)"},
 		{`rsync: [generator] delete_file: unlink(a (1)/b) failed: Permission denied (13)`, "a (1)/b", false, "permission denied at the destination (delete_file: unlink)"},
 		{`rsync: [receiver] rename "/dst/.a.Xy9ZaQ" -> "a": Text file busy (26)`, ".a.Xy9ZaQ", false, "text file busy at the destination (rename)"},
+		{`rsync: [sender] link_stat "/src/a" -> "b" failed: No such file or directory (2)`, `a" -> "b`, true, "no such file or directory at the source (link_stat)"},
+		{`rsync: [sender] send_files failed to open "/src/a": b (2)": Permission denied (13)`, `a": b (2)`, false, "permission denied reading it at the source"},
 		{`rsync: [generator] symlink "/dst/l" -> "x" failed: Disk quota exceeded (122)`, "l", false, "the disk quota is used up at the destination"},
 		{`could not make way for new regular file: a: b`, "a: b", false, textWay},
 		{`rsync: [generator] chown "/dst/q"uote" failed: Operation not permitted (1)`, `q"uote`, false, "operation not permitted at the destination (chown)"},

@@ -216,26 +216,19 @@ func (s *session) examine(ctx context.Context, j job, out *outcome, blame func(s
 		return s.failure(check)
 	}
 	differs := check.stdout.paths
-	for _, p := range check.stdout.kept {
-		if s.filter.Empty() {
-			differs = append(differs, p)
-		}
+	if s.filter.Empty() {
+		differs = append(differs, check.stdout.kept...)
+	}
+	if len(differs) > maxPaths || len(out.stdout.kept) > maxPaths {
+		return fmt.Errorf("more than %d paths could not be brought in step; one is %q: %s", maxPaths, differs[0], s.explain(differs[0], out, check))
 	}
 	if check.partial() {
 		// What a dry run stumbles over it does not report as a difference.
-		for _, msg := range check.messages.list {
-			p, ok := s.places.relative(msg)
-			if !ok {
-				return s.unattributed(out)
-			}
-			differs = append(differs, p)
-		}
-		if check.messages.other || len(check.messages.list) == 0 {
+		stumbled, ok := s.stumbled(check, blame)
+		if !ok {
 			return s.unattributed(out)
 		}
-	}
-	if len(differs) > maxPaths || len(out.stdout.kept) > maxPaths {
-		return fmt.Errorf("more than %d paths could not be brought in step; the first: %s: %s", maxPaths, differs[0], s.explain(differs[0], out, check))
+		differs = append(differs, stumbled...)
 	}
 	for _, p := range differs {
 		for _, changed := range blame(p) {
@@ -253,6 +246,31 @@ func (s *session) examine(ctx context.Context, j job, out *outcome, blame func(s
 		}
 	}
 	return nil
+}
+
+// stumbled returns the paths that a run could not look at, and the changes below them. It reports
+// false when it cannot tell.
+func (s *session) stumbled(check *outcome, blame func(string) []string) ([]string, bool) {
+	var list []string
+	for _, msg := range check.messages.list {
+		p, ok := s.places.relative(msg)
+		if !ok {
+			return nil, false
+		}
+		n := len(list)
+		if len(blame(p)) > 0 {
+			list = append(list, p)
+		}
+		for _, c := range s.req.Changes {
+			if _, ok := below(p, c.Path); ok && p != "" {
+				list = append(list, c.Path)
+			}
+		}
+		if len(list) == n {
+			return nil, false
+		}
+	}
+	return list, len(list) > 0 && !check.messages.other
 }
 
 // firstReason returns ": " and what rsync said first, or "".

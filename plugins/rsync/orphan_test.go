@@ -1,0 +1,75 @@
+package rsync
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/plugintest/proc"
+	"github.com/filewatch/filewatch/sdk/plugintest/sshd"
+)
+
+// requestEnv makes the test binary a plugin process that does one request.
+const requestEnv = "RSYNC_TEST_REQUEST"
+
+func TestMain(m *testing.M) {
+	if request := os.Getenv(requestEnv); request != "" {
+		req := sdk.SyncRequest{Config: &config{}}
+		if err := json.Unmarshal([]byte(request), &req); err != nil {
+			panic(err)
+		}
+		_, err := newTransport().Sync(context.Background(), req, nil)
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// A plugin that is killed leaves neither rsync nor ssh behind, here and at the far end.
+func TestKilledPluginLeavesNothing(t *testing.T) {
+	f, server := remote(t, sshd.Config{})
+	f.req.Changes = []sdk.Change{f.slow()}
+	request, err := json.Marshal(f.req)
+	f.must(err)
+	exe, err := os.Executable()
+	f.must(err)
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), requestEnv+"="+string(request))
+	f.must(cmd.Start())
+	pids := append(f.transferring(f.dst+"/"), f.transferring(f.config().SSH.ConfigFile)...)
+	pids = append(pids, server.Sessions()...)
+	f.must(cmd.Process.Signal(syscall.SIGKILL))
+	_ = cmd.Wait()
+	// The promise is two seconds; a busy machine gets more.
+	proc.WaitGone(t, pids, 10*time.Second)
+	if left := proc.WithArg(f.dst + "/"); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// A connection over which nothing comes any more ends with the timeout, and is replaced.
+func TestFrozenConnection(t *testing.T) {
+	f, server := remote(t, sshd.Config{})
+	f.config().Timeout = 2 * time.Second
+	f.write(f.src, "a")
+	f.sync(paths("a")...)
+	frozen := server.Sessions()
+	for _, pid := range frozen {
+		f.must(proc.Kill(pid, syscall.SIGSTOP))
+	}
+	defer func() {
+		for _, pid := range frozen {
+			_ = proc.Kill(pid, syscall.SIGCONT)
+		}
+	}()
+	f.write(f.src, "b")
+	res, err := f.try(paths("b")...)
+	if !sdk.IsUnavailable(err) {
+		t.Fatal(describe(res, err))
+	}
+	f.sync(paths("b")...)
+}
