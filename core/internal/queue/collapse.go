@@ -6,9 +6,9 @@ import (
 	"github.com/filewatch/filewatch/sdk"
 )
 
-// collapse merges paths into subtrees until the limit holds: there where many are close together,
-// as low in the tree as frees a worthwhile part of it at once. It reads at most as many nodes as there
-// are to free about a thirtieth of them, so that its cost for each added path is small and bounded.
+// collapse merges paths into subtrees until the limit holds: there where most are close together, as
+// low in the tree as frees a worthwhile part of it. Each round reads each node once or twice and frees
+// at least one in 32, so the cost for each added path is bounded.
 func (q *Queue) collapse() {
 	for q.tree.len() > q.cfg.Limit {
 		worth := max(2, q.cfg.Limit/16)

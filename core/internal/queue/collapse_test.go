@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -92,6 +94,35 @@ func TestCollapseKeepsTimesAndFailures(t *testing.T) {
 	if len(list) != 1 || list[0].Path != "d" || list[0].Attempts != 1 || !list[0].Since.Equal(t0) {
 		t.Errorf("failing: %+v", list)
 	}
+}
+
+func TestCollapseKeepsTheLongerHistory(t *testing.T) {
+	for _, tries := range [][]string{{"d/a", "d/b", "d/b"}, {"d/b", "d/b", "d/a"}} {
+		cfg := config()
+		cfg.Limit = 3
+		q := New(cfg)
+		for i, p := range tries {
+			now := at(time.Duration(i) * ms)
+			q.Add(now, path(p))
+			q.Done(now, mustTake(t, q, now, p), failures(p))
+		}
+		q.Add(at(4*ms), path("d/c"))
+		want := []Failure{{Path: "d", Text: "cannot send d/b", Since: t0, Next: at(4 * ms), Attempts: 2}}
+		if list, _ := q.Failing(10); !cmp.Equal(want, list) {
+			t.Errorf("%v: %s", tries, cmp.Diff(want, list))
+		}
+	}
+}
+
+func TestCollapseEndsAWait(t *testing.T) {
+	cfg := config()
+	cfg.Limit = 2
+	q := New(cfg)
+	q.Add(at(0), sdk.Change{Path: "d", Ops: sdk.OpWrite})
+	q.Add(at(5*ms), sdk.Change{Path: "d/a", Ops: sdk.OpWrite})
+	q.Add(at(5*ms), sdk.Change{Path: "d/b", Ops: sdk.OpWrite})
+	q.Add(at(10*ms), sdk.Change{Path: "d", Ops: sdk.OpWrite})
+	mustTake(t, q, at(20*ms), "d/**")
 }
 
 // A destination that is away while a million files change keeps the limit, and needs one batch.

@@ -1,8 +1,6 @@
 package queue
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"github.com/filewatch/filewatch/sdk"
@@ -11,8 +9,8 @@ import (
 // Done confirms b except for what the failed paths leave in doubt, which is pending again:
 //
 //   - A change whose path failed, or lies below one that failed, as it was.
-//   - A path that failed and has no such change, with all below it. If more of them failed below one
-//     subtree change than fit into a batch, that change as it was.
+//   - A path that failed and has no such change, with all below it. If more of them than fit into a
+//     batch failed below one change, that change as it was.
 //   - The directories above a path that failed as far as b changed them, as paths: one that is to go
 //     stays as long as something in it does.
 //
@@ -34,7 +32,7 @@ func (q *Queue) Done(now time.Time, b *Batch, failed []sdk.PathError) {
 			q.put(e.path(), e, r.now)
 		}
 	}
-	for _, f := range r.failed {
+	for _, f := range failed {
 		r.directories(f.Path, r.path(f))
 	}
 	q.wake(before)
@@ -46,8 +44,7 @@ type retry struct {
 	b      *Batch
 	now    instant
 	jitter float64           // one for all, so that what failed together is tried together
-	failed []sdk.PathError   // in the order of the paths, no path twice
-	text   map[string]string // of failed, by path
+	text   map[string]string // of what failed, by path
 	listed map[string]*entry // b.listed, by path
 	hidden map[string]*entry // b.hidden, by path
 
@@ -59,7 +56,6 @@ type retry struct {
 func newRetry(q *Queue, b *Batch, failed []sdk.PathError, now instant) *retry {
 	r := &retry{
 		q: q, b: b, now: now, jitter: q.cfg.Rand(),
-		failed: slices.Clone(failed),
 		text:   make(map[string]string, len(failed)),
 		listed: make(map[string]*entry, len(b.listed)),
 		hidden: make(map[string]*entry, len(b.hidden)),
@@ -67,8 +63,6 @@ func newRetry(q *Queue, b *Batch, failed []sdk.PathError, now instant) *retry {
 		whole:  map[*entry]instant{},
 		cause:  map[string]instant{},
 	}
-	slices.SortStableFunc(r.failed, func(a, b sdk.PathError) int { return cmp.Compare(a.Path, b.Path) })
-	r.failed = slices.CompactFunc(r.failed, func(a, b sdk.PathError) bool { return a.Path == b.Path })
 	for _, e := range b.listed {
 		r.listed[e.path()] = e
 	}
@@ -76,9 +70,9 @@ func newRetry(q *Queue, b *Batch, failed []sdk.PathError, now instant) *retry {
 		r.hidden[e.path()] = e
 	}
 	below := map[*entry]int{}
-	for _, f := range r.failed {
+	for _, f := range failed {
 		r.text[f.Path] = f.Text
-		if e := r.owner(f.Path); e != nil && e.scope == sdk.ScopeSubtree {
+		if e := r.owner(f.Path); e != nil {
 			below[e]++
 			if below[e] > q.cfg.BatchPaths {
 				r.many[e] = f.Text
@@ -135,7 +129,7 @@ func (r *retry) path(f sdk.PathError) instant {
 		x.first = e.first
 	}
 	if h, ok := r.hidden[f.Path]; ok {
-		x.first, x.fail = min(x.first, h.first), h.fail
+		x.fail = h.fail
 	}
 	return r.fail(f.Path, x, f.Text)
 }
@@ -151,24 +145,14 @@ func (r *retry) fail(path string, x *entry, text string) instant {
 
 // directories makes those above path pending that the batch changed and that are not so already.
 func (r *retry) directories(path string, due instant) {
-	if path == "" {
-		return
-	}
-	var between []string // and the next change above
-	for p := range upwards(parent(path)) {
-		between = append(between, p)
-		e, ok := r.listed[p]
-		if !ok {
-			continue
+	for path != "" {
+		path = parent(path)
+		e := r.owner(path)
+		if e == nil {
+			return
 		}
-		if e.scope == sdk.ScopePath {
-			between = []string{p}
+		if _, ok := r.whole[e]; !ok && (e.scope == sdk.ScopeSubtree || e.path() == path) {
+			r.q.put(path, &entry{first: e.first, due: due}, r.now)
 		}
-		if _, ok := r.whole[e]; !ok {
-			for _, d := range between {
-				r.q.put(d, &entry{first: e.first, due: due}, r.now)
-			}
-		}
-		between = nil
 	}
 }

@@ -36,6 +36,9 @@ func TestDone(t *testing.T) {
 		{"a path below a path", "d d/x", "d/x", "d d/x", "d/x"},
 		{"a common parent below a path", "d d/x/y", "d/x", "d d/x/y", "d/x/y"},
 		{"too many below a subtree below a path", "a a/d/**", "a/d/1 a/d/2 a/d/3 a/d/4", "a a/d/**", "a/d"},
+		{"far below a path", "d d/x/y/z", "d/x/y/z", "d d/x/y/z", "d/x/y/z"},
+		{"below a subtree below a path", ". a/b/**", "a/b/c/d", ". a/b a/b/c a/b/c/d/**", "a/b/c/d"},
+		{"many below a path", "d", "d/1 d/2 d/3 d/4", "d d/1/** d/2/** d/3/** d/4/**", "d d/1 d/2 d/3 d/4"},
 		{"elsewhere", "a", "z/y", "z/y/**", "z/y"},
 		{"elsewhere, beside the root itself", ". a", "z", ". z/**", "z"},
 	}
@@ -203,6 +206,69 @@ func TestAgeOfWhatFailedBelowASubtree(t *testing.T) {
 	q.Done(at(3*time.Second), mustTake(t, q, at(2*time.Second), "**"), failures("d/x"))
 	if s := q.Stats(); !s.Oldest.Equal(t0) {
 		t.Errorf("oldest +%v, want +0s", s.Oldest.Sub(t0))
+	}
+}
+
+func TestAgeIsThatOfTheChangeThatFailed(t *testing.T) {
+	q := New(config())
+	q.Add(at(0), path("a"))
+	q.Add(at(5*ms), subtree("d"))
+	q.Done(at(6*ms), q.Take(at(5*ms)), failures("d/x"))
+	if s := q.Stats(); !s.Oldest.Equal(at(5 * ms)) {
+		t.Errorf("oldest +%v, want +5ms", s.Oldest.Sub(t0))
+	}
+}
+
+// A path that is still being written does not put off the retry of its last failed try.
+func TestWriteDoesNotDelayARetry(t *testing.T) {
+	q := New(Config{Settle: time.Hour, MaxDelay: time.Hour, Rand: func() float64 { return 0.5 }})
+	q.Add(t0, path("f"))
+	b := q.Take(t0)
+	q.Add(at(ms), sdk.Change{Path: "f", Ops: sdk.OpWrite})
+	q.Done(t0, b, failures("f"))
+	mustTake(t, q, at(5*time.Second), "f")
+}
+
+// A directory that fails for itself does not follow the shorter backoff of what is in it.
+func TestFailingDirectoryKeepsItsBackoff(t *testing.T) {
+	q := New(config())
+	q.Add(t0, path("d"))
+	q.Done(t0, q.Take(t0), failures("d"))
+	q.Add(t0, path("d"))
+	q.Add(t0, path("d/x"))
+	q.Done(t0, mustTake(t, q, t0, "d d/x"), failures("d", "d/x"))
+	mustTake(t, q, at(5*time.Second), "d/x")
+}
+
+// A directory above a common parent is tried with the first of what failed below.
+func TestDirectoryFollowsTheFirstRetry(t *testing.T) {
+	for _, old := range []string{"d/x/a", "d/x/b"} {
+		q := New(config())
+		q.Add(t0, path(old))
+		q.Done(t0, q.Take(t0), failures(old))
+		for _, c := range parse("d d/x/a d/x/b") {
+			q.Add(t0, c)
+		}
+		q.Done(t0, mustTake(t, q, t0, "d d/x/a d/x/b"), failures("d/x"))
+		fresh := map[string]string{"d/x/a": "d/x/b", "d/x/b": "d/x/a"}[old]
+		mustTake(t, q, at(5*time.Second), "d "+fresh)
+	}
+}
+
+func TestReasonIsTheNearest(t *testing.T) {
+	q := New(config())
+	q.Add(t0, path("d/a"))
+	q.Add(t0, path("d/b"))
+	q.Add(t0, path("e"))
+	q.Done(t0, q.Take(t0), failures("", "d", "d/a"))
+	list, _ := q.Failing(10)
+	var got []string
+	for _, f := range list {
+		got = append(got, f.Path+": "+f.Text)
+	}
+	want := []string{"d/a: cannot send d/a", "d/b: cannot send d", "e: cannot send "}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

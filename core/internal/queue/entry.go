@@ -1,8 +1,6 @@
 package queue
 
-import (
-	"github.com/filewatch/filewatch/sdk"
-)
+import "github.com/filewatch/filewatch/sdk"
 
 // entry is a path or subtree that is not confirmed.
 type entry struct {
@@ -24,8 +22,8 @@ func (e *entry) change() sdk.Change {
 	return sdk.Change{Path: e.path(), Scope: e.scope, Ops: e.ops}
 }
 
-// covers reports whether s, a parent of e, makes e needless: s will be sent no later than e would be,
-// and e has no history to keep.
+// covers reports whether s, at or above the path of e, makes e needless: s will be sent no later than e
+// would be, and e has no history to keep.
 func (s *entry) covers(e *entry, now instant) bool {
 	return s.scope == sdk.ScopeSubtree && e.fail == nil && s.due <= max(e.due, now)
 }

@@ -184,15 +184,11 @@ func (q *Queue) all(yield func(*entry) bool) {
 }
 
 // put makes x pending at path: as an entry of its own, merged with the one there is, or absorbed by
-// a subtree above. Both x and, with it, what is absorbed below it keep the earlier of all times.
+// a subtree at or above it. What stands for several keeps the earliest of their times.
 func (q *Queue) put(path string, x *entry, now instant) {
 	n := q.tree.nearest(path)
-	above := n
-	if n.path == path {
-		above = n.parent
-	}
-	for ; above != nil; above = above.parent {
-		if s := above.entry; s != nil && s.covers(x, now) {
+	for a := n; a != nil; a = a.parent {
+		if s := a.entry; s != nil && s.covers(x, now) {
 			q.absorb(s, x)
 			return
 		}

@@ -253,6 +253,9 @@ func TestChangeDuringTransfer(t *testing.T) {
 		if q.Empty() {
 			t.Errorf("failed %v: empty with a change that was never sent", failed)
 		}
+		if _, failing := q.Failing(0); failing != len(failed) {
+			t.Errorf("failed %v: %d failing", failed, failing)
+		}
 		mustTake(t, q, at(2*ms), "f") // at once, even if the transfer failed
 	}
 }
@@ -267,6 +270,7 @@ func TestReturn(t *testing.T) {
 	}
 	q.Add(at(21*ms), path("c"))
 	q.Return(at(30*ms), b)
+	q.Add(at(30*ms), sdk.Change{Path: "w", Ops: sdk.OpWrite}) // which waited long enough
 	if next, ok := q.Next(); !ok || next.After(at(30*ms)) {
 		t.Errorf("next %v, %v; want it at once", next, ok)
 	}
@@ -290,7 +294,7 @@ func TestBatchBounds(t *testing.T) {
 	cfg.BatchBytes = 2*(changeBytes+1) + changeBytes + 10
 	q := New(cfg)
 	for i, p := range []string{"z", "y", "x", "w", "a-long-one", "another-long-one", strings.Repeat("l", 300), "b"} {
-		q.Add(at(time.Duration(i)*ms), path(p))
+		q.Add(at(time.Duration(i/4)*ms), path(p))
 	}
 	for _, want := range []string{"x y z", "a-long-one w", "another-long-one", strings.Repeat("l", 300), "b"} {
 		q.Done(at(time.Second), mustTake(t, q, at(time.Second), want), nil)
@@ -298,6 +302,24 @@ func TestBatchBounds(t *testing.T) {
 	if !q.Empty() {
 		t.Error("not empty")
 	}
+}
+
+func TestSubtreeTakesThePlaceOfWhatItAbsorbs(t *testing.T) {
+	cfg := config()
+	cfg.BatchPaths = 1
+	q := New(cfg)
+	q.Add(at(0), path("d/a"))
+	q.Add(at(1*ms), path("b"))
+	q.Add(at(2*ms), subtree("d"))
+	mustTake(t, q, at(3*ms), "d/**")
+
+	q = New(cfg)
+	q.Add(at(1*ms), path("d/a"))
+	b := mustTake(t, q, at(1*ms), "d/a")
+	q.Add(at(2*ms), path("b"))
+	q.Add(at(3*ms), subtree("d"))
+	q.Return(at(4*ms), b)
+	mustTake(t, q, at(4*ms), "d/**")
 }
 
 func TestOneBatchAtATime(t *testing.T) {
