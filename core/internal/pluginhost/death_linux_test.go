@@ -98,9 +98,10 @@ func TestCloseLeavesNoProcess(t *testing.T) {
 
 // The process group of a plugin that dies dies with it.
 func TestGroupEndsWithPlugin(t *testing.T) {
+	endWithTest := strays(t)
 	h, _ := newTestHost(t, testTiming())
 	l := lease(t, h, "clinging")
-	endStrays(t, l)
+	endWithTest(l)
 	var inGroup []int
 	for _, pid := range proc.Children(l.PID()) {
 		if pgid, err := syscall.Getpgid(pid); err == nil && pgid == l.PID() {
@@ -117,19 +118,25 @@ func TestGroupEndsWithPlugin(t *testing.T) {
 	proc.WaitGone(t, inGroup, time.Second)
 }
 
-// endStrays ends the children of a plugin, those outside its group too, with the test.
-func endStrays(t *testing.T, l *Lease) {
-	for _, pid := range proc.Children(l.PID()) {
-		t.Cleanup(func() { proc.Kill(pid, syscall.SIGKILL) })
-	}
+// strays returns a function that makes the present children of a plugin, those outside its group too,
+// end with the test.
+func strays(t *testing.T) func(*Lease) {
+	var pids []int
+	t.Cleanup(func() {
+		for _, pid := range pids {
+			_ = proc.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	return func(l *Lease) { pids = append(pids, proc.Children(l.PID())...) }
 }
 
 // Output that outlives the plugin in the hands of a descendant delays nothing (golang.org/issue/13155
 // and many others).
 func TestDescendantsHoldPipes(t *testing.T) {
+	endWithTest := strays(t)
 	h, _ := newTestHost(t, testTiming())
 	l := lease(t, h, "clinging")
-	endStrays(t, l)
+	endWithTest(l)
 	if err := syscall.Kill(l.PID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +145,7 @@ func TestDescendantsHoldPipes(t *testing.T) {
 	if next.PID() == l.PID() {
 		t.Fatal("the dead process was lent out again")
 	}
-	endStrays(t, next)
+	endWithTest(next)
 	closed := make(chan error, 1)
 	go func() { closed <- h.Close(context.Background()) }()
 	if err := soon(t, "the end of Close", closed, 10*time.Second); err != nil {

@@ -252,16 +252,30 @@ func TestDescribeFails(t *testing.T) {
 }
 
 func TestClientGivesUpWithTheReason(t *testing.T) {
-	h, _ := newTestHost(t, testTiming())
+	timing := testTiming()
+	timing.backoffMin, timing.backoffMax = time.Hour, time.Hour
+	h, log := newTestHost(t, timing)
 	p, err := h.Plugin(Program{Name: "broken"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	starts := func() uint64 {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.failures
+	}
+	eventually(t, "the first start fails", 20*time.Second, func() bool { return starts() > 0 })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err = p.Client(ctx)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "cannot go on") {
 		t.Errorf("Client: %v, want the deadline and the reason", err)
+	}
+	if n := starts(); n != 1 {
+		t.Errorf("it was started %d times, want one and a long wait", n)
+	}
+	if strings.Contains(log.String(), "[ERROR]") {
+		t.Errorf("the failure of a plugin that nobody uses yet is in the log:\n%s", log.String())
 	}
 }
 
@@ -369,30 +383,19 @@ func TestNoise(t *testing.T) {
 func TestCrashLoop(t *testing.T) {
 	h, log := newTestHost(t, testTiming())
 	steady := lease(t, h, "steady")
-	for _, name := range []string{"broken", "dying"} {
-		if _, err := h.Plugin(Program{Name: name}); err != nil {
-			t.Fatal(err)
-		}
+	if _, err := h.Plugin(Program{Name: "dying"}); err != nil {
+		t.Fatal(err)
 	}
 	// 400 ms is the longest wait, give or take a fifth.
 	eventually(t, "the waits grow to the longest", 30*time.Second, func() bool {
-		for _, name := range []string{"broken", "dying"} {
-			long := false
-			for line := range strings.Lines(log.String()) {
-				if _, in, ok := strings.Cut(strings.TrimSpace(line), " in="); ok && strings.Contains(line, "plugin="+name) {
-					wait, err := time.ParseDuration(in)
-					long = long || err == nil && wait >= 320*time.Millisecond
-				}
-			}
-			if !long {
-				return false
+		for line := range strings.Lines(log.String()) {
+			_, in, _ := strings.Cut(strings.TrimSpace(line), `err="exit status 2: panic: boom" in=`)
+			if wait, err := time.ParseDuration(in); err == nil && wait >= 320*time.Millisecond {
+				return true
 			}
 		}
-		return true
+		return false
 	})
-	if !strings.Contains(log.String(), `err="exit status 2: panic: boom"`) {
-		t.Error("the log does not tell the panic")
-	}
 	if _, err := ask(t.Context(), steady, "pid", nil); err != nil {
 		t.Errorf("another plugin suffers: %v", err)
 	}

@@ -130,14 +130,17 @@ func (p *Plugin) run() {
 	waits := backoff.Backoff{Min: p.host.timing.backoffMin, Max: p.host.timing.backoffMax}
 	fast := true    // the next restart of a process that ran needs no wait
 	failed := false // before this start
+	// A plugin that never ran is in no plan: whoever asked what it is was told, see try.
+	trouble := hclog.Debug
 	for {
 		var wait time.Duration
 		g, err := p.host.start(ctx, p.program, p.log)
 		if err == nil {
 			level := hclog.Debug
-			if failed {
+			if trouble == hclog.Error && failed {
 				level = hclog.Info // the good end of what was logged as an error
 			}
+			trouble = hclog.Error
 			p.log.Log(level, "plugin is running", "pid", g.proc.pid(), "version", g.desc.Version)
 			err = p.serve(ctx, g)
 			if time.Since(g.started) >= p.host.timing.healthy {
@@ -157,7 +160,7 @@ func (p *Plugin) run() {
 			return
 		}
 		failed = true
-		p.log.Error("plugin is not running, it will be started again", "err", err, "in", wait.Round(time.Millisecond))
+		p.log.Log(trouble, "plugin is not running, it will be started again", "err", err, "in", wait.Round(time.Millisecond))
 		p.pause(ctx, wait)
 	}
 }

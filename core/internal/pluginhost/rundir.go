@@ -101,15 +101,7 @@ func lockDir(path string, how int) (*os.File, error) {
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	opened, err := f.Stat()
-	if err == nil {
-		var now os.FileInfo
-		now, err = os.Lstat(path)
-		if err == nil && !os.SameFile(opened, now) {
-			err = fmt.Errorf("lock %s: %w", path, os.ErrNotExist)
-		}
-	}
-	if err != nil {
+	if _, err := os.Lstat(path); err != nil {
 		f.Close()
 		return nil, err
 	}
