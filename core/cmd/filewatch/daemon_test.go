@@ -24,7 +24,7 @@ const patience = 60 * time.Second
 
 // daemon is a running filewatch.
 type daemon struct {
-	t    *testing.T
+	t    testing.TB
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 	err  error         // how; read after done
@@ -49,7 +49,7 @@ type line struct {
 
 // startDaemon runs filewatch with the configuration until the test's end. Adjust may change the
 // command before it starts.
-func startDaemon(t *testing.T, config string, adjust ...func(*exec.Cmd)) *daemon {
+func startDaemon(t testing.TB, config string, adjust ...func(*exec.Cmd)) *daemon {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "sync.hcl")
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
