@@ -6,8 +6,8 @@
 //   - has a process group of its own, and all of the group ends with it;
 //   - never inherits standard input, output or error, so that it cannot hold filewatch's pipes open;
 //   - gets an environment without the secrets and settings that filewatch gave to the plugin;
-//   - is asked to end when its context ends (SIGTERM to the group), and made to after a grace time
-//     (SIGKILL to the group);
+//   - is asked to end when its context ends (SIGTERM), and made to after a grace time (SIGKILL to the
+//     group);
 //   - cannot make Wait hang through a grandchild that keeps a pipe open;
 //   - on Linux, is killed by the kernel when the plugin dies, even by SIGKILL.
 //
@@ -29,8 +29,8 @@ import (
 const (
 	// defaultGrace is ample for rsync, which removes its temporary files on SIGTERM in milliseconds.
 	defaultGrace = 2 * time.Second
-	// drainDelay bounds how long the output of an ended process is read while a descendant still
-	// holds the pipe. What the process itself wrote is in the pipe by then.
+	// drainDelay bounds how long the descendants of an ended process may take to end, and the output
+	// is read while one of them holds the pipe. What the process itself wrote is in the pipe by then.
 	drainDelay = time.Second
 	// tailSize holds the last hundred lines or so of standard error.
 	tailSize = 8 << 10
@@ -42,7 +42,7 @@ type Command struct {
 	Args   []string      // without the program's name
 	Dir    string        // working directory; "" = that of the plugin
 	Env    []string      // added to Environ(), as KEY=value; later ones win
-	Stdin  io.Reader     // nil = empty
+	Stdin  io.Reader     // nil = empty; may be read from a little longer than the process lives
 	Stdout io.Writer     // nil = dropped; never called concurrently
 	Stderr io.Writer     // besides the tail in Exit; nil = dropped; never called concurrently
 	Grace  time.Duration // between SIGTERM and SIGKILL; 0 = 2 s
@@ -71,6 +71,7 @@ type Process struct {
 	cmd   *exec.Cmd
 	grace time.Duration
 	tail  *tail
+	pipes pipes
 
 	stop     chan struct{} // closed by Stop
 	stopOnce sync.Once
@@ -105,17 +106,21 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 	}
 	p.cmd.Dir = c.Dir
 	p.cmd.Env = append(Environ(), c.Env...)
-	p.cmd.Stdin = c.Stdin
-	p.cmd.Stdout = c.Stdout
-	p.cmd.Stderr = p.tail
-	if c.Stderr != nil {
-		p.cmd.Stderr = io.MultiWriter(p.tail, c.Stderr)
-	}
-	p.cmd.WaitDelay = drainDelay
 	p.cmd.SysProcAttr = sysProcAttr()
-	if err := start(p.cmd); err != nil {
+	stderr := io.Writer(p.tail)
+	if c.Stderr != nil {
+		stderr = io.MultiWriter(p.tail, c.Stderr)
+	}
+	err := p.pipes.connect(p.cmd, c.Stdin, c.Stdout, stderr)
+	if err == nil {
+		err = start(p.cmd)
+	}
+	p.pipes.closeTheirs()
+	if err != nil {
+		p.pipes.closeOurs()
 		return nil, fmt.Errorf("start %s: %w", c.Path, err)
 	}
+	p.pipes.copy()
 	go p.supervise(ctx)
 	return p, nil
 }
@@ -142,11 +147,14 @@ func (p *Process) supervise(ctx context.Context) {
 		close(ended)
 	}()
 	p.untilEnded(ctx, ended)
+	// Descendants may still clean up, as rsync's receiver does; a further signal would disturb them.
+	// They hold the pipes, so that these tell when they have ended.
+	p.pipes.wait(drainDelay)
 	// Until the process is reaped its id cannot belong to another group.
 	signalGroup(p.PID(), syscall.SIGKILL)
-	// Errors of Wait besides the exit status concern the copying of output: a closed pipe, or a
-	// descendant that held one. Neither tells anything about how the process ended.
-	_ = p.cmd.Wait()
+	_ = p.cmd.Wait() // the exit status is in ProcessState
+	p.pipes.closeOurs()
+	p.pipes.wait(0)
 	p.exit = exitOf(p.cmd.ProcessState)
 	p.exit.Stderr = p.tail.String()
 	close(p.done)
@@ -160,7 +168,9 @@ func (p *Process) untilEnded(ctx context.Context, ended <-chan struct{}) {
 	case <-ctx.Done():
 	case <-p.stop:
 	}
-	signalGroup(p.PID(), syscall.SIGTERM)
+	// Not to the group: rsync passes it on to its own processes, and leaves a temporary file behind if
+	// they are signalled twice. The process is not reaped yet, so that the id is its own.
+	_ = syscall.Kill(p.PID(), syscall.SIGTERM)
 	timer := time.NewTimer(p.grace)
 	defer timer.Stop()
 	select {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,6 +126,37 @@ func TestOutput(t *testing.T) {
 	}
 	if stderr.String() != "problem\n" || exit.Stderr != "problem\n" {
 		t.Errorf("stderr = %q, tail = %q", stderr.String(), exit.Stderr)
+	}
+}
+
+// A reader that never ends keeps nobody waiting.
+func TestStdinThatHangs(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	c := sh("exit 3")
+	c.Stdin = r
+	exit, err := run.Run(t.Context(), c)
+	if err != nil || exit.Code != 3 {
+		t.Error(exit, err)
+	}
+}
+
+// A process may pass SIGTERM on and wait for its children; they are not signalled twice.
+func TestDescendantsMayCleanUp(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "log")
+	child := `trap 'echo TERM >>FILE' TERM; trap 'sleep 0.2; echo clean >>FILE; exit' USR1; echo up >>FILE; while :; do sleep 0.05; done`
+	script := `sh -c "` + child + `" & child=$!; trap 'kill -USR1 $child; exit 20' TERM; while :; do sleep 0.05; done`
+	p, err := run.Start(t.Context(), sh(strings.ReplaceAll(script, "FILE", file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the child is up", func() bool { b, _ := os.ReadFile(file); return len(b) > 0 })
+	p.Stop()
+	if exit := p.Wait(); exit.Code != 20 {
+		t.Errorf("%+v", exit)
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != "up\nclean\n" {
+		t.Errorf("the child did not clean up in peace: %q, %v", b, err)
 	}
 }
 
