@@ -90,6 +90,7 @@ func (d *Destination) Run(ctx, abort context.Context) {
 		switch {
 		case err == nil:
 			d.worked()
+			d.sayCaughtUp()
 		case abort.Err() != nil:
 			return
 		case sdk.IsRootLost(err):
@@ -167,7 +168,7 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch) ([]sdk.P
 	return result.Failed, nil
 }
 
-// logSent writes the line of a batch, its failing paths, and whether the destination has caught up.
+// logSent writes the line of a batch and its failing paths.
 func (d *Destination) logSent(batch *queue.Batch, changes []sdk.Change, result sdk.Result, took time.Duration) {
 	log := d.config.Logger
 	message := "sent"
@@ -188,13 +189,17 @@ func (d *Destination) logSent(batch *queue.Batch, changes []sdk.Change, result s
 		}
 		log.Warn("not sent, will be tried again", "path", sdk.Change{Path: f.Path}.String(), "err", f.Text)
 	}
+}
+
+// sayCaughtUp says so when nothing is left to send.
+func (d *Destination) sayCaughtUp() {
 	if !d.queue.Empty() {
 		return
 	}
 	if all, reason := d.config.Watched(); all {
-		log.Info("in sync")
+		d.config.Logger.Info("in sync")
 	} else {
-		log.Warn("all known changes are sent, but not everything is watched", "err", reason)
+		d.config.Logger.Warn("all known changes are sent, but not everything is watched", "err", reason)
 	}
 }
 
