@@ -52,7 +52,20 @@ type WatchRequest struct {
 	Root    string   // absolute path of a directory
 	Exclude []string // rsync patterns (package filter): need be neither watched nor reported
 	Config  any      // what Config returned, filled; nil when not Configurable
+	// Barriers asks for proof, any number of times: for each value received the watcher calls Reached
+	// once every change that was made before the receipt has been reported. It is never closed.
+	Barriers <-chan Barrier
 }
+
+// Barrier asks a watcher to prove that it has seen everything up to now.
+type Barrier struct{ reached func() }
+
+// NewBarrier returns a barrier that calls reached, which must not block, when it is reached.
+func NewBarrier(reached func()) Barrier { return Barrier{reached} }
+
+// Reached says that every change that was made before the barrier was received has been reported. It
+// is called at most once and does not block.
+func (b Barrier) Reached() { b.reached() }
 
 // Transport brings a destination in step with a source.
 type Transport interface {
