@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -130,13 +131,17 @@ func (c *Client) Watch(ctx context.Context, req WatchRequest, r Reporter) error 
 	if err != nil {
 		return fromStatus(ctx, err)
 	}
-	// A failed Send only says that the stream is over; Recv tells why.
-	_ = stream.Send(&pluginpb.WatchRequest{Message: &pluginpb.WatchRequest_Open_{Open: &pluginpb.WatchRequest_Open{
+	w := &watchStream{stream: stream, barriers: make(map[uint64]Barrier)}
+	w.send(&pluginpb.WatchRequest{Message: &pluginpb.WatchRequest_Open_{Open: &pluginpb.WatchRequest_Open{
 		Sync:       req.Sync,
 		Root:       []byte(req.Root),
 		Exclude:    req.Exclude,
 		ConfigJson: config,
 	}}})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { w.ask(ctx, req.Barriers) })
 	for {
 		resp, err := stream.Recv()
 		if ctx.Err() != nil {
@@ -148,23 +153,7 @@ func (c *Client) Watch(ctx context.Context, req WatchRequest, r Reporter) error 
 		if err != nil {
 			return fromStatus(ctx, err)
 		}
-		switch m := resp.GetMessage().(type) {
-		case *pluginpb.WatchResponse_Ready_:
-			r.Ready()
-		case *pluginpb.WatchResponse_Unwatched_:
-			paths := make([]string, len(m.Unwatched.GetPaths()))
-			for i, p := range m.Unwatched.GetPaths() {
-				paths[i] = string(p)
-			}
-			r.Unwatched(paths, m.Unwatched.GetReason())
-		case *pluginpb.WatchResponse_Batch_:
-			for _, change := range changesFromProto(m.Batch.GetChanges()) {
-				r.Change(change)
-			}
-			_ = stream.Send(&pluginpb.WatchRequest{Message: &pluginpb.WatchRequest_Ack_{
-				Ack: &pluginpb.WatchRequest_Ack{Seq: m.Batch.GetSeq()},
-			}})
-		}
+		w.received(resp, r)
 	}
 }
 

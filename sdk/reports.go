@@ -23,6 +23,13 @@ type reports struct {
 	index     map[string]int // path → its place in pending
 	bytes     int            // of the paths in pending
 	unwatched *unwatched     // not sent yet
+	reached   []reached      // barriers, in the order they were reached
+}
+
+// reached is a barrier that the watcher has reached.
+type reached struct {
+	id    uint64
+	after int // how many of the pending changes have to be sent before
 }
 
 type unwatched struct {
@@ -65,6 +72,9 @@ func (r *reports) Change(c Change) {
 		r.index[""] = 0
 		r.pending = append(r.pending[:0:0], Change{Scope: ScopeSubtree, Ops: c.Ops})
 		r.bytes = 0
+		for i := range r.reached {
+			r.reached[i].after = min(r.reached[i].after, 1)
+		}
 	}
 	r.signal()
 }
@@ -77,6 +87,26 @@ func (r *reports) Unwatched(paths []string, reason string) {
 	defer r.mu.Unlock()
 	r.unwatched = &unwatched{paths, reason}
 	r.signal()
+}
+
+// reach notes that the watcher has reached the barrier.
+func (r *reports) reach(id uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reached = append(r.reached, reached{id, len(r.pending)})
+	r.signal()
+}
+
+// takeReached returns the barriers that have nothing left to wait for, once.
+func (r *reports) takeReached() []uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ids []uint64
+	for len(r.reached) > 0 && r.reached[0].after == 0 {
+		ids = append(ids, r.reached[0].id)
+		r.reached = r.reached[1:]
+	}
+	return ids
 }
 
 func (r *reports) signal() {
@@ -116,6 +146,9 @@ func (r *reports) takeBatch() []Change {
 	}
 	batch := r.pending[:n:n]
 	r.pending = append([]Change(nil), r.pending[n:]...)
+	for i := range r.reached {
+		r.reached[i].after = max(r.reached[i].after-n, 0)
+	}
 	clear(r.index)
 	r.bytes = 0
 	for i, c := range r.pending {

@@ -308,6 +308,53 @@ func TestWatchLosesNothingBehindASlowHost(t *testing.T) {
 	}
 }
 
+// A barrier is reached at the host only after everything that the watcher reported before it, however
+// slowly the host takes it, and also when that was merged into one change of the whole root.
+func TestBarrierComesAfterWhatWasReportedBefore(t *testing.T) {
+	for _, n := range []int{0, 10, maxPending / 2, 2 * maxPending} {
+		c, _ := dial(t, Plugin{Name: "x", Watcher: watchFunc(func(ctx context.Context, req WatchRequest, r Reporter) error {
+			r.Ready()
+			for {
+				select {
+				case b := <-req.Barriers:
+					for i := range n {
+						r.Change(Change{Path: fmt.Sprint("before/", i)})
+					}
+					b.Reached()
+					r.Change(Change{Path: "after"})
+				case <-ctx.Done():
+					return nil
+				}
+			}
+		})})
+		host := &recorder{}
+		ctx, cancel := context.WithCancel(t.Context())
+		barriers, watched := make(chan Barrier), make(chan error, 1)
+		go func() { watched <- c.Watch(ctx, WatchRequest{Root: "/r", Barriers: barriers}, host) }()
+		for range 3 {
+			host.mu.Lock()
+			host.changes = nil
+			host.mu.Unlock()
+			reached := make(chan struct{})
+			barriers <- NewBarrier(func() {
+				if n > 0 && !(host.covers("before/0") && host.covers(fmt.Sprint("before/", n-1))) {
+					t.Errorf("%d changes: the barrier overtook them", n)
+				}
+				close(reached)
+			})
+			select {
+			case <-reached:
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%d changes: the barrier was not reached", n)
+			}
+		}
+		cancel()
+		if err := <-watched; err != nil {
+			t.Errorf("Watch: %v", err)
+		}
+	}
+}
+
 func TestBatchesFitAMessage(t *testing.T) {
 	r := newReports()
 	r.Ready()

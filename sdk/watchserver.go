@@ -11,6 +11,9 @@ import (
 	"github.com/filewatch/filewatch/sdk/wire/pluginpb"
 )
 
+// maxBarriers bounds the barriers that a watcher has not asked for yet.
+const maxBarriers = 1024
+
 // Watch runs the plugin's Watcher and sends what it reports. At most one batch is unacknowledged;
 // everything else waits in reports, where it can still be merged.
 func (s *server) Watch(stream grpc.BidiStreamingServer[pluginpb.WatchRequest, pluginpb.WatchResponse]) error {
@@ -34,6 +37,7 @@ func (s *server) Watch(stream grpc.BidiStreamingServer[pluginpb.WatchRequest, pl
 
 	ctx, cancel := context.WithCancel(ctx)
 	r := newReports()
+	barriers := make(chan Barrier)
 	ended := make(chan error, 1)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -41,20 +45,37 @@ func (s *server) Watch(stream grpc.BidiStreamingServer[pluginpb.WatchRequest, pl
 		defer func() { ended <- err }()
 		defer s.recovered(&err)
 		err = s.plugin.Watcher.Watch(ctx, WatchRequest{
-			Sync:    open.GetSync(),
-			Root:    string(open.GetRoot()),
-			Exclude: open.GetExclude(),
-			Config:  config,
+			Sync:     open.GetSync(),
+			Root:     string(open.GetRoot()),
+			Exclude:  open.GetExclude(),
+			Config:   config,
+			Barriers: barriers,
 		}, r)
 	})
 	acks := make(chan uint64)
-	// It ends with the stream, which outlives this call by a moment.
+	// These two end with the stream, which outlives this call by a moment.
+	asked := make(chan uint64, maxBarriers)
 	go func() {
-		defer close(acks)
+		for id := range asked {
+			select {
+			case barriers <- NewBarrier(func() { r.reach(id) }):
+			case <-ctx.Done():
+			}
+		}
+	}()
+	go func() {
+		defer close(asked)
 		for {
 			req, err := stream.Recv()
 			if err != nil {
 				return // the stream has ended, and its context with it
+			}
+			if b := req.GetBarrier(); b != nil {
+				select {
+				case asked <- b.GetId():
+				default: // a watcher that does not ask for its barriers never reaches them
+				}
+				continue
 			}
 			select {
 			case acks <- req.GetAck().GetSeq():
@@ -77,12 +98,7 @@ func (s *server) sendReports(ctx context.Context, stream grpc.BidiStreamingServe
 	for {
 		select {
 		case <-r.wake:
-		case n, ok := <-acks:
-			if !ok {
-				acks = nil
-				continue
-			}
-			acked = n
+		case acked = <-acks:
 		case err := <-ended:
 			return toStatus(ctx, err)
 		}
@@ -97,18 +113,31 @@ func (s *server) sendReports(ctx context.Context, stream grpc.BidiStreamingServe
 				return err
 			}
 		}
-		if seq != acked {
-			continue
+		if seq == acked {
+			if err := s.sendBatch(stream, r, &seq); err != nil {
+				return err
+			}
 		}
-		if batch := r.takeBatch(); len(batch) > 0 {
-			seq++
-			if err := stream.Send(&pluginpb.WatchResponse{Message: &pluginpb.WatchResponse_Batch_{
-				Batch: &pluginpb.WatchResponse_Batch{Seq: seq, Changes: changesToProto(batch)},
+		for _, id := range r.takeReached() {
+			if err := stream.Send(&pluginpb.WatchResponse{Message: &pluginpb.WatchResponse_Reached_{
+				Reached: &pluginpb.WatchResponse_Reached{Id: id},
 			}}); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// sendBatch sends the oldest changes, if there are any, and counts seq up.
+func (s *server) sendBatch(stream grpc.BidiStreamingServer[pluginpb.WatchRequest, pluginpb.WatchResponse], r *reports, seq *uint64) error {
+	batch := r.takeBatch()
+	if len(batch) == 0 {
+		return nil
+	}
+	*seq++
+	return stream.Send(&pluginpb.WatchResponse{Message: &pluginpb.WatchResponse_Batch_{
+		Batch: &pluginpb.WatchResponse_Batch{Seq: *seq, Changes: changesToProto(batch)},
+	}})
 }
 
 func unwatchedToProto(u *unwatched) *pluginpb.WatchResponse {

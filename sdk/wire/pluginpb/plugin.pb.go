@@ -953,6 +953,7 @@ type WatchRequest struct {
 	//
 	//	*WatchRequest_Open_
 	//	*WatchRequest_Ack_
+	//	*WatchRequest_Barrier_
 	Message       isWatchRequest_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1013,6 +1014,15 @@ func (x *WatchRequest) GetAck() *WatchRequest_Ack {
 	return nil
 }
 
+func (x *WatchRequest) GetBarrier() *WatchRequest_Barrier {
+	if x != nil {
+		if x, ok := x.Message.(*WatchRequest_Barrier_); ok {
+			return x.Barrier
+		}
+	}
+	return nil
+}
+
 type isWatchRequest_Message interface {
 	isWatchRequest_Message()
 }
@@ -1025,9 +1035,15 @@ type WatchRequest_Ack_ struct {
 	Ack *WatchRequest_Ack `protobuf:"bytes,2,opt,name=ack,proto3,oneof"`
 }
 
+type WatchRequest_Barrier_ struct {
+	Barrier *WatchRequest_Barrier `protobuf:"bytes,3,opt,name=barrier,proto3,oneof"`
+}
+
 func (*WatchRequest_Open_) isWatchRequest_Message() {}
 
 func (*WatchRequest_Ack_) isWatchRequest_Message() {}
+
+func (*WatchRequest_Barrier_) isWatchRequest_Message() {}
 
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1036,6 +1052,7 @@ type WatchResponse struct {
 	//	*WatchResponse_Ready_
 	//	*WatchResponse_Batch_
 	//	*WatchResponse_Unwatched_
+	//	*WatchResponse_Reached_
 	Message       isWatchResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1105,6 +1122,15 @@ func (x *WatchResponse) GetUnwatched() *WatchResponse_Unwatched {
 	return nil
 }
 
+func (x *WatchResponse) GetReached() *WatchResponse_Reached {
+	if x != nil {
+		if x, ok := x.Message.(*WatchResponse_Reached_); ok {
+			return x.Reached
+		}
+	}
+	return nil
+}
+
 type isWatchResponse_Message interface {
 	isWatchResponse_Message()
 }
@@ -1121,11 +1147,17 @@ type WatchResponse_Unwatched_ struct {
 	Unwatched *WatchResponse_Unwatched `protobuf:"bytes,3,opt,name=unwatched,proto3,oneof"`
 }
 
+type WatchResponse_Reached_ struct {
+	Reached *WatchResponse_Reached `protobuf:"bytes,4,opt,name=reached,proto3,oneof"`
+}
+
 func (*WatchResponse_Ready_) isWatchResponse_Message() {}
 
 func (*WatchResponse_Batch_) isWatchResponse_Message() {}
 
 func (*WatchResponse_Unwatched_) isWatchResponse_Message() {}
+
+func (*WatchResponse_Reached_) isWatchResponse_Message() {}
 
 type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1743,6 +1775,52 @@ func (x *WatchRequest_Ack) GetSeq() uint64 {
 	return 0
 }
 
+// Barrier asks for proof that nothing is on its way: see WatchResponse.Reached. A watcher that can
+// prove nothing does not answer.
+type WatchRequest_Barrier struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest_Barrier) Reset() {
+	*x = WatchRequest_Barrier{}
+	mi := &file_plugin_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest_Barrier) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest_Barrier) ProtoMessage() {}
+
+func (x *WatchRequest_Barrier) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest_Barrier.ProtoReflect.Descriptor instead.
+func (*WatchRequest_Barrier) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{12, 2}
+}
+
+func (x *WatchRequest_Barrier) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
 // Ready is sent once, when every change from now on will be reported. filewatch compares the whole
 // tree only then, so changes before Ready need not be reported.
 type WatchResponse_Ready struct {
@@ -1753,7 +1831,7 @@ type WatchResponse_Ready struct {
 
 func (x *WatchResponse_Ready) Reset() {
 	*x = WatchResponse_Ready{}
-	mi := &file_plugin_proto_msgTypes[23]
+	mi := &file_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +1843,7 @@ func (x *WatchResponse_Ready) String() string {
 func (*WatchResponse_Ready) ProtoMessage() {}
 
 func (x *WatchResponse_Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[23]
+	mi := &file_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +1869,7 @@ type WatchResponse_Batch struct {
 
 func (x *WatchResponse_Batch) Reset() {
 	*x = WatchResponse_Batch{}
-	mi := &file_plugin_proto_msgTypes[24]
+	mi := &file_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +1881,7 @@ func (x *WatchResponse_Batch) String() string {
 func (*WatchResponse_Batch) ProtoMessage() {}
 
 func (x *WatchResponse_Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[24]
+	mi := &file_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1845,7 +1923,7 @@ type WatchResponse_Unwatched struct {
 
 func (x *WatchResponse_Unwatched) Reset() {
 	*x = WatchResponse_Unwatched{}
-	mi := &file_plugin_proto_msgTypes[25]
+	mi := &file_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1857,7 +1935,7 @@ func (x *WatchResponse_Unwatched) String() string {
 func (*WatchResponse_Unwatched) ProtoMessage() {}
 
 func (x *WatchResponse_Unwatched) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[25]
+	mi := &file_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1885,6 +1963,52 @@ func (x *WatchResponse_Unwatched) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+// Reached answers a Barrier, after Ready: every change that was made before the Barrier arrived is in
+// a batch that was sent before this.
+type WatchResponse_Reached struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse_Reached) Reset() {
+	*x = WatchResponse_Reached{}
+	mi := &file_plugin_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse_Reached) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse_Reached) ProtoMessage() {}
+
+func (x *WatchResponse_Reached) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse_Reached.ProtoReflect.Descriptor instead.
+func (*WatchResponse_Reached) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{13, 3}
+}
+
+func (x *WatchResponse_Reached) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
 }
 
 var File_plugin_proto protoreflect.FileDescriptor
@@ -1939,10 +2063,11 @@ const file_plugin_proto_rawDesc = "" +
 	"\fDrainRequest\x12\x1d\n" +
 	"\n" +
 	"timeout_ms\x18\x01 \x01(\rR\ttimeoutMs\"\x0f\n" +
-	"\rDrainResponse\"\x96\x02\n" +
+	"\rDrainResponse\"\xf8\x02\n" +
 	"\fWatchRequest\x12<\n" +
 	"\x04open\x18\x01 \x01(\v2&.filewatch.plugin.v1.WatchRequest.OpenH\x00R\x04open\x129\n" +
-	"\x03ack\x18\x02 \x01(\v2%.filewatch.plugin.v1.WatchRequest.AckH\x00R\x03ack\x1ai\n" +
+	"\x03ack\x18\x02 \x01(\v2%.filewatch.plugin.v1.WatchRequest.AckH\x00R\x03ack\x12E\n" +
+	"\abarrier\x18\x03 \x01(\v2).filewatch.plugin.v1.WatchRequest.BarrierH\x00R\abarrier\x1ai\n" +
 	"\x04Open\x12\x12\n" +
 	"\x04sync\x18\x01 \x01(\tR\x04sync\x12\x12\n" +
 	"\x04root\x18\x02 \x01(\fR\x04root\x12\x18\n" +
@@ -1950,19 +2075,24 @@ const file_plugin_proto_rawDesc = "" +
 	"\vconfig_json\x18\x04 \x01(\fR\n" +
 	"configJson\x1a\x17\n" +
 	"\x03Ack\x12\x10\n" +
-	"\x03seq\x18\x01 \x01(\x04R\x03seqB\t\n" +
-	"\amessage\"\x82\x03\n" +
+	"\x03seq\x18\x01 \x01(\x04R\x03seq\x1a\x19\n" +
+	"\aBarrier\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02idB\t\n" +
+	"\amessage\"\xe5\x03\n" +
 	"\rWatchResponse\x12@\n" +
 	"\x05ready\x18\x01 \x01(\v2(.filewatch.plugin.v1.WatchResponse.ReadyH\x00R\x05ready\x12@\n" +
 	"\x05batch\x18\x02 \x01(\v2(.filewatch.plugin.v1.WatchResponse.BatchH\x00R\x05batch\x12L\n" +
-	"\tunwatched\x18\x03 \x01(\v2,.filewatch.plugin.v1.WatchResponse.UnwatchedH\x00R\tunwatched\x1a\a\n" +
+	"\tunwatched\x18\x03 \x01(\v2,.filewatch.plugin.v1.WatchResponse.UnwatchedH\x00R\tunwatched\x12F\n" +
+	"\areached\x18\x04 \x01(\v2*.filewatch.plugin.v1.WatchResponse.ReachedH\x00R\areached\x1a\a\n" +
 	"\x05Ready\x1aP\n" +
 	"\x05Batch\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x125\n" +
 	"\achanges\x18\x02 \x03(\v2\x1b.filewatch.plugin.v1.ChangeR\achanges\x1a9\n" +
 	"\tUnwatched\x12\x14\n" +
 	"\x05paths\x18\x01 \x03(\fR\x05paths\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reasonB\t\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x1a\x19\n" +
+	"\aReached\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02idB\t\n" +
 	"\amessage\"`\n" +
 	"\x06Change\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\fR\x04path\x120\n" +
@@ -2040,7 +2170,7 @@ func file_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_plugin_proto_goTypes = []any{
 	(Kind)(0),                       // 0: filewatch.plugin.v1.Kind
 	(Severity)(0),                   // 1: filewatch.plugin.v1.Severity
@@ -2069,9 +2199,11 @@ var file_plugin_proto_goTypes = []any{
 	(*PathError)(nil),               // 24: filewatch.plugin.v1.PathError
 	(*WatchRequest_Open)(nil),       // 25: filewatch.plugin.v1.WatchRequest.Open
 	(*WatchRequest_Ack)(nil),        // 26: filewatch.plugin.v1.WatchRequest.Ack
-	(*WatchResponse_Ready)(nil),     // 27: filewatch.plugin.v1.WatchResponse.Ready
-	(*WatchResponse_Batch)(nil),     // 28: filewatch.plugin.v1.WatchResponse.Batch
-	(*WatchResponse_Unwatched)(nil), // 29: filewatch.plugin.v1.WatchResponse.Unwatched
+	(*WatchRequest_Barrier)(nil),    // 27: filewatch.plugin.v1.WatchRequest.Barrier
+	(*WatchResponse_Ready)(nil),     // 28: filewatch.plugin.v1.WatchResponse.Ready
+	(*WatchResponse_Batch)(nil),     // 29: filewatch.plugin.v1.WatchResponse.Batch
+	(*WatchResponse_Unwatched)(nil), // 30: filewatch.plugin.v1.WatchResponse.Unwatched
+	(*WatchResponse_Reached)(nil),   // 31: filewatch.plugin.v1.WatchResponse.Reached
 }
 var file_plugin_proto_depIdxs = []int32{
 	6,  // 0: filewatch.plugin.v1.DescribeResponse.watcher:type_name -> filewatch.plugin.v1.Component
@@ -2088,31 +2220,33 @@ var file_plugin_proto_depIdxs = []int32{
 	13, // 11: filewatch.plugin.v1.Diagnostic.path:type_name -> filewatch.plugin.v1.Step
 	25, // 12: filewatch.plugin.v1.WatchRequest.open:type_name -> filewatch.plugin.v1.WatchRequest.Open
 	26, // 13: filewatch.plugin.v1.WatchRequest.ack:type_name -> filewatch.plugin.v1.WatchRequest.Ack
-	27, // 14: filewatch.plugin.v1.WatchResponse.ready:type_name -> filewatch.plugin.v1.WatchResponse.Ready
-	28, // 15: filewatch.plugin.v1.WatchResponse.batch:type_name -> filewatch.plugin.v1.WatchResponse.Batch
-	29, // 16: filewatch.plugin.v1.WatchResponse.unwatched:type_name -> filewatch.plugin.v1.WatchResponse.Unwatched
-	3,  // 17: filewatch.plugin.v1.Change.scope:type_name -> filewatch.plugin.v1.Scope
-	19, // 18: filewatch.plugin.v1.SyncRequest.destination:type_name -> filewatch.plugin.v1.Endpoint
-	18, // 19: filewatch.plugin.v1.SyncRequest.changes:type_name -> filewatch.plugin.v1.Change
-	22, // 20: filewatch.plugin.v1.SyncResponse.progress:type_name -> filewatch.plugin.v1.Progress
-	23, // 21: filewatch.plugin.v1.SyncResponse.result:type_name -> filewatch.plugin.v1.Result
-	24, // 22: filewatch.plugin.v1.Result.failed:type_name -> filewatch.plugin.v1.PathError
-	18, // 23: filewatch.plugin.v1.WatchResponse.Batch.changes:type_name -> filewatch.plugin.v1.Change
-	4,  // 24: filewatch.plugin.v1.PluginService.Describe:input_type -> filewatch.plugin.v1.DescribeRequest
-	10, // 25: filewatch.plugin.v1.PluginService.Validate:input_type -> filewatch.plugin.v1.ValidateRequest
-	14, // 26: filewatch.plugin.v1.PluginService.Drain:input_type -> filewatch.plugin.v1.DrainRequest
-	16, // 27: filewatch.plugin.v1.WatcherService.Watch:input_type -> filewatch.plugin.v1.WatchRequest
-	20, // 28: filewatch.plugin.v1.TransportService.Sync:input_type -> filewatch.plugin.v1.SyncRequest
-	5,  // 29: filewatch.plugin.v1.PluginService.Describe:output_type -> filewatch.plugin.v1.DescribeResponse
-	11, // 30: filewatch.plugin.v1.PluginService.Validate:output_type -> filewatch.plugin.v1.ValidateResponse
-	15, // 31: filewatch.plugin.v1.PluginService.Drain:output_type -> filewatch.plugin.v1.DrainResponse
-	17, // 32: filewatch.plugin.v1.WatcherService.Watch:output_type -> filewatch.plugin.v1.WatchResponse
-	21, // 33: filewatch.plugin.v1.TransportService.Sync:output_type -> filewatch.plugin.v1.SyncResponse
-	29, // [29:34] is the sub-list for method output_type
-	24, // [24:29] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	27, // 14: filewatch.plugin.v1.WatchRequest.barrier:type_name -> filewatch.plugin.v1.WatchRequest.Barrier
+	28, // 15: filewatch.plugin.v1.WatchResponse.ready:type_name -> filewatch.plugin.v1.WatchResponse.Ready
+	29, // 16: filewatch.plugin.v1.WatchResponse.batch:type_name -> filewatch.plugin.v1.WatchResponse.Batch
+	30, // 17: filewatch.plugin.v1.WatchResponse.unwatched:type_name -> filewatch.plugin.v1.WatchResponse.Unwatched
+	31, // 18: filewatch.plugin.v1.WatchResponse.reached:type_name -> filewatch.plugin.v1.WatchResponse.Reached
+	3,  // 19: filewatch.plugin.v1.Change.scope:type_name -> filewatch.plugin.v1.Scope
+	19, // 20: filewatch.plugin.v1.SyncRequest.destination:type_name -> filewatch.plugin.v1.Endpoint
+	18, // 21: filewatch.plugin.v1.SyncRequest.changes:type_name -> filewatch.plugin.v1.Change
+	22, // 22: filewatch.plugin.v1.SyncResponse.progress:type_name -> filewatch.plugin.v1.Progress
+	23, // 23: filewatch.plugin.v1.SyncResponse.result:type_name -> filewatch.plugin.v1.Result
+	24, // 24: filewatch.plugin.v1.Result.failed:type_name -> filewatch.plugin.v1.PathError
+	18, // 25: filewatch.plugin.v1.WatchResponse.Batch.changes:type_name -> filewatch.plugin.v1.Change
+	4,  // 26: filewatch.plugin.v1.PluginService.Describe:input_type -> filewatch.plugin.v1.DescribeRequest
+	10, // 27: filewatch.plugin.v1.PluginService.Validate:input_type -> filewatch.plugin.v1.ValidateRequest
+	14, // 28: filewatch.plugin.v1.PluginService.Drain:input_type -> filewatch.plugin.v1.DrainRequest
+	16, // 29: filewatch.plugin.v1.WatcherService.Watch:input_type -> filewatch.plugin.v1.WatchRequest
+	20, // 30: filewatch.plugin.v1.TransportService.Sync:input_type -> filewatch.plugin.v1.SyncRequest
+	5,  // 31: filewatch.plugin.v1.PluginService.Describe:output_type -> filewatch.plugin.v1.DescribeResponse
+	11, // 32: filewatch.plugin.v1.PluginService.Validate:output_type -> filewatch.plugin.v1.ValidateResponse
+	15, // 33: filewatch.plugin.v1.PluginService.Drain:output_type -> filewatch.plugin.v1.DrainResponse
+	17, // 34: filewatch.plugin.v1.WatcherService.Watch:output_type -> filewatch.plugin.v1.WatchResponse
+	21, // 35: filewatch.plugin.v1.TransportService.Sync:output_type -> filewatch.plugin.v1.SyncResponse
+	31, // [31:36] is the sub-list for method output_type
+	26, // [26:31] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_plugin_proto_init() }
@@ -2127,11 +2261,13 @@ func file_plugin_proto_init() {
 	file_plugin_proto_msgTypes[12].OneofWrappers = []any{
 		(*WatchRequest_Open_)(nil),
 		(*WatchRequest_Ack_)(nil),
+		(*WatchRequest_Barrier_)(nil),
 	}
 	file_plugin_proto_msgTypes[13].OneofWrappers = []any{
 		(*WatchResponse_Ready_)(nil),
 		(*WatchResponse_Batch_)(nil),
 		(*WatchResponse_Unwatched_)(nil),
+		(*WatchResponse_Reached_)(nil),
 	}
 	file_plugin_proto_msgTypes[17].OneofWrappers = []any{
 		(*SyncResponse_Progress)(nil),
@@ -2143,7 +2279,7 @@ func file_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_proto_rawDesc), len(file_plugin_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   3,
 		},
