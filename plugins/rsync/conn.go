@@ -16,6 +16,7 @@ import (
 
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/run"
+	"github.com/filewatch/filewatch/sdk/wire"
 )
 
 const (
@@ -208,6 +209,8 @@ func sshCommand(cfg sshConfig, e sdk.Endpoint) []string {
 		"-oServerAliveInterval=5", "-oServerAliveCountMax=3",
 		// rsync's own compression is better.
 		"-oCompression=no",
+		// Banners and notes would be taken for messages of rsync.
+		"-oLogLevel=ERROR",
 		"-oClearAllForwardings=yes", "-T", "-x")
 	port := cfg.Port
 	if port == 0 {
@@ -241,7 +244,7 @@ func (t *transport) controlPath() (string, error) {
 // privateDir makes a directory that only we can enter and whose name is short enough.
 func privateDir() (string, error) {
 	var errs []error
-	for _, parent := range []string{os.Getenv("FILEWATCH_RUN_DIR"), os.TempDir(), "/tmp"} {
+	for _, parent := range []string{os.Getenv(wire.EnvRunDir), os.TempDir(), "/tmp"} {
 		// ssh expands "%" and "${" in the name of the socket.
 		if parent == "" || strings.ContainsAny(parent, "%$") {
 			continue

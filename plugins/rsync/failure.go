@@ -22,6 +22,9 @@ func startFailure(err error) error {
 func (s *session) failure(out *outcome) error {
 	stderr := out.exit.Stderr
 	d := s.req.Destination
+	if out.stuck {
+		return fmt.Errorf("rsync hung and was ended (%s)", out.exit)
+	}
 	if out.exit.Signal != 0 {
 		return fmt.Errorf("rsync was killed (%s)", out.exit)
 	}
@@ -46,7 +49,7 @@ func (s *session) failure(out *outcome) error {
 	if err := s.destinationFailure(stderr); err != nil {
 		return err
 	}
-	text := fmt.Errorf("rsync: %s (%s)", orElse(firstLine(stderr), "no message"), out.exit)
+	text := fmt.Errorf("rsync: %s (%s)", orElse(strings.TrimPrefix(firstLine(stderr), "rsync: "), "no message"), out.exit)
 	switch out.exit.Code {
 	case 1, 4, 5, 6, 25: // usage; not supported; daemon refuses; --log-file; --max-delete
 		return sdk.Misconfigured(text)
@@ -109,10 +112,12 @@ const noisy = "is your shell clean?"
 // remoteCommandFailure recognizes that there is no usable rsync at the far end. rsync may notice that
 // nobody is there before it learns the shell's exit status, so that the shell's words count as well.
 func (s *session) remoteCommandFailure(code int, stderr string) error {
-	program := orElse(s.config.RsyncPath, "rsync")
-	// bash and dash; zsh; fish.
-	missing := regexp.MustCompile(`(?m)(: |^)` + regexp.QuoteMeta(program) + `: (command not found|not found|No such file or directory)|(command not found|Unknown command): ` + regexp.QuoteMeta(program))
-	denied := regexp.MustCompile(`(?m)(: |^)` + regexp.QuoteMeta(program) + `: (Permission denied|cannot execute.*|Is a directory)`)
+	program := orElse(strings.TrimSpace(s.config.RsyncPath), "rsync")
+	words := strings.Fields(program)
+	name := regexp.QuoteMeta(words[len(words)-1]) // it may be "sudo rsync"
+	// bash, dash and sudo; zsh and fish.
+	missing := regexp.MustCompile(`(?m)(: |^)` + name + `: (command not found|not found|No such file or directory)|(command not found|Unknown command): ` + name)
+	denied := regexp.MustCompile(`(?m)(: |^)` + name + `: (Permission denied|cannot execute.*|Is a directory)`)
 	switch {
 	case code == 127 || code == 12 && missing.MatchString(stderr):
 		return sdk.Misconfigured(fmt.Errorf("%s is not installed on %s: install it there, or set rsync_path", program, s.remote()))

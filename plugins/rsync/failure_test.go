@@ -323,3 +323,44 @@ func TestVanishedDuringTransfer(t *testing.T) {
 		t.Errorf("%d runs:\n%s", n, log)
 	}
 }
+
+// rsync leaves a directory that is not empty, and exits with 0: it is not confirmed.
+func TestKeptDirectory(t *testing.T) {
+	for _, changes := range [][]sdk.Change{paths("ok", "gone/x", "gone/y"), subtrees("")} {
+		f := local(t)
+		f.write(f.src, "ok")
+		f.force(allCaps)
+		wrapRsync(t, `"$rsync" "$@"; echo "cannot delete non-empty directory: gone"`)
+		res, err := f.try(changes...)
+		list, _ := failedPaths(res)
+		want := []string{"gone"}
+		if changes[0].Scope == sdk.ScopePath {
+			want = []string{"gone/x", "gone/y"}
+		}
+		if err != nil || !cmp.Equal(list, want) {
+			t.Error(describe(res, err))
+		}
+	}
+}
+
+// A partial failure that says nothing about paths confirms nothing.
+func TestUnattributedFailure(t *testing.T) {
+	for _, script := range []string{
+		`exit 23`,
+		`echo something else >&2; exit 23`,
+		`echo 'rsync: [sender] read errors mapping "/elsewhere/x": Input/output error (5)' >&2; exit 23`,
+		`for a; do if [ "$a" = --dry-run ]; then exit 12; fi; done; exit 23`,
+		`exit 99`,
+	} {
+		f := local(t)
+		f.write(f.src, "a")
+		f.force(allCaps)
+		wrapRsync(t, script)
+		for _, changes := range [][]sdk.Change{paths("a", "b"), subtrees(""), subtrees("a")} {
+			if res, err := f.try(changes...); err == nil {
+				t.Errorf("%s: %s", script, describe(res, err))
+			}
+			f.force(allCaps)
+		}
+	}
+}

@@ -20,6 +20,7 @@ const (
 // outcome is how an rsync run ended.
 type outcome struct {
 	exit     run.Exit
+	stuck    bool // it hung, and was ended
 	stdout   output
 	messages messages
 }
@@ -154,7 +155,7 @@ func (s *session) rsync(ctx context.Context, args, list []string, report func(fi
 		stdin = strings.NewReader(strings.Join(list, "\x00") + "\x00")
 	}
 	sdk.Logger(ctx).Trace("run rsync", "args", args, "list", len(list))
-	exit, err := run.Run(ctx, run.Command{
+	p, err := run.Start(ctx, run.Command{
 		Path: "rsync",
 		Args: args,
 		// The messages of rsync and ssh are read.
@@ -163,12 +164,19 @@ func (s *session) rsync(ctx context.Context, args, list []string, report func(fi
 		Stdout: &out.stdout,
 		Stderr: &out.messages,
 	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, startFailure(err)
+	}
+	if stuck(p.PID(), s.config.Timeout, p.Done()) {
+		out.stuck = true
+		p.Stop()
+	}
+	out.exit = p.Wait()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err != nil {
-		return nil, startFailure(err)
-	}
-	out.exit = exit
 	return out, nil
 }

@@ -123,6 +123,9 @@ func TestRemoteFailures(t *testing.T) {
 		{"wrong rsync_path", sshd.Config{}, func(f *fixture, _ *sshd.Server) {
 			f.config().RsyncPath = "/no/such/rsync"
 		}, sdk.IsMisconfigured, "/no/such/rsync is not installed on root@web1"},
+		{"no rsync for sudo", sshd.Config{}, func(f *fixture, _ *sshd.Server) {
+			f.config().RsyncPath = "sh -c 'echo sudo: /no/rsync: command not found >&2; exit 1' /no/rsync"
+		}, sdk.IsMisconfigured, "is not installed on root@web1"},
 		{"rsync_path is no program", sshd.Config{}, func(f *fixture, s *sshd.Server) {
 			f.config().RsyncPath = s.KnownHosts
 		}, sdk.IsMisconfigured, "on root@web1 cannot be executed"},

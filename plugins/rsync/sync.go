@@ -167,14 +167,17 @@ func (s *session) do(ctx context.Context, j job, blame func(string) []string, la
 	if err != nil {
 		return nil, err
 	}
-	if out.exit.OK() {
+	if out.exit.OK() && !out.stuck {
 		s.blameKept(out, blame)
 		return nil, nil
 	}
 	if err := s.checkRoot(); err != nil {
 		return nil, err
 	}
-	if !out.partial() {
+	if out.stuck && !last {
+		return s.req.Changes, nil // a file became a FIFO under its feet
+	}
+	if out.stuck || !out.partial() {
 		return nil, s.failure(out)
 	}
 	// When deletions were left out, more than the vanished paths may differ.
@@ -212,7 +215,7 @@ func (s *session) examine(ctx context.Context, j job, out *outcome, blame func(s
 	if err := s.checkRoot(); err != nil {
 		return err
 	}
-	if !check.exit.OK() && !check.partial() {
+	if check.stuck || !check.exit.OK() && !check.partial() {
 		return s.failure(check)
 	}
 	differs := check.stdout.paths

@@ -34,6 +34,9 @@ func checkEndpoint(e sdk.Endpoint) string {
 	case e.Scheme == schemeDaemon && strings.Trim(e.Path, "/") == "":
 		return "The daemon's module is missing: write rsync://host/module/path."
 	}
+	if p := remotePath(e.Path); e.Scheme == sdk.SchemeSSH && strings.HasPrefix(p, "~") {
+		return "Not every rsync expands another user's \"~\": write the path in full."
+	}
 	// Quoting does not help: rsync itself expands them at the far end.
 	if strings.ContainsAny(e.Path, "*?[") {
 		return "rsync at the far end would expand \"*\", \"?\" and \"[\" in the path to whatever is there: choose a path without them."

@@ -59,8 +59,8 @@ func (c *config) check(f *findings) {
 	if c.BWLimit != "" && !bwlimit.MatchString(c.BWLimit) {
 		f.attribute("Bad rate", fmt.Sprintf("%q is not a rate as rsync's --bwlimit takes it: a number and a unit, such as \"500K\" or \"1.5M\" (per second).", c.BWLimit), "bwlimit")
 	}
-	if strings.ContainsAny(c.RsyncPath, "\x00\n") {
-		f.attribute("Bad program", "rsync_path holds a line break or a NUL byte.", "rsync_path")
+	if strings.ContainsAny(c.RsyncPath, "\x00\n") || c.RsyncPath != "" && strings.TrimSpace(c.RsyncPath) == "" {
+		f.attribute("Bad program", "rsync_path is blank, or holds a line break or a NUL byte.", "rsync_path")
 	}
 	for i, arg := range c.Args {
 		if text := allowArg(arg); text != "" {

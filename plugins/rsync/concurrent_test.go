@@ -1,0 +1,126 @@
+package rsync
+
+import (
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/plugintest/tree"
+)
+
+// The source changes while it is transferred. Whatever a request confirms is right, unless it changed
+// again: in the end nothing is pending and the trees are equal.
+func TestChurnDuringTransfers(t *testing.T) {
+	for _, mode := range modes[:2] {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(concurrentSeeds) {
+				f := local(t)
+				f.force(mode.caps)
+				churnConcurrently(f, seed)
+			}
+		})
+	}
+}
+
+// A file that becomes a FIFO between rsync's look at it and its open makes rsync wait forever.
+func TestFileBecomesFIFO(t *testing.T) {
+	f := local(t)
+	f.slow() // is sent first, while the other changes
+	f.must(os.WriteFile(filepath.Join(f.src, "big"), make([]byte, 2<<20), 0o644))
+	f.write(f.src, "z")
+	f.force(allCaps)
+	go func() {
+		f.transferring(f.dst + "/")
+		f.must(os.Remove(filepath.Join(f.src, "z")))
+		f.must(syscall.Mkfifo(filepath.Join(f.src, "z"), 0o644))
+	}()
+	f.sync(paths("", "big", "z")...)
+	f.equal(tree.Options{})
+}
+
+const concurrentSeeds = 2
+
+func churnConcurrently(f *fixture, seed uint64) {
+	f.t.Helper()
+	c := tree.NewChurn(seed, f.src, tree.ChurnOptions{})
+	c.LogOnFailure(f.t)
+	c.Run(100)
+	f.sync(subtrees("")...)
+	rng := rand.New(rand.NewPCG(seed, 2))
+	pending := map[string]sdk.Change{"": {}}
+	for round := 0; len(pending) > 0; round++ {
+		if round == 60 {
+			f.t.Fatalf("still pending: %q", slices.Sorted(maps.Keys(pending)))
+		}
+		before := snapWhileChanging(f.src)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if round < 25 {
+				c.Run(rng.IntN(80))
+			}
+		}()
+		request := slices.Collect(maps.Values(pending))
+		res, err := f.try(request...)
+		<-done
+		if err == nil {
+			settle(pending, request, res)
+		}
+		for _, p := range changed(before, snapWhileChanging(f.src)) {
+			pending[p] = sdk.Change{Path: p}
+		}
+		if round < 25 {
+			pending[""] = sdk.Change{} // a watcher does not see the root's own attributes
+		}
+		// As after an overflow.
+		if round%5 == 4 {
+			for p, change := range pending {
+				change.Scope = sdk.ScopeSubtree
+				pending[p] = change
+				break
+			}
+		}
+	}
+	f.equal(tree.Options{})
+}
+
+// settle takes out of pending what a request confirmed.
+func settle(pending map[string]sdk.Change, request []sdk.Change, res sdk.Result) {
+	for _, change := range request {
+		delete(pending, change.Path)
+	}
+	for _, failed := range res.Failed {
+		pending[failed.Path] = sdk.Change{Path: failed.Path}
+		for _, change := range request {
+			if change.Covers(failed.Path) {
+				pending[change.Path] = change
+			}
+		}
+	}
+}
+
+// snapWhileChanging is snap for a tree that is in motion: what it misses changed meanwhile, and shows
+// in the next comparison.
+func snapWhileChanging(root string) snapshot {
+	s := snapshot{}
+	var walk func(dir, rel string)
+	walk = func(dir, rel string) {
+		entries, _ := readDir(dir)
+		for _, name := range entries {
+			p := strings.TrimPrefix(rel+"/"+name, "/")
+			s[p] = stamp(dir + "/" + name)
+			if isDir(dir + "/" + name) {
+				walk(dir+"/"+name, p)
+			}
+		}
+	}
+	walk(root, "")
+	return s
+}
