@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/filewatch/filewatch/sdk/plugintest/proc"
 	"github.com/filewatch/filewatch/sdk/plugintest/sshd"
@@ -95,30 +94,4 @@ func TestPluginsComeBack(t *testing.T) {
 		at = d.waitMessage(at, "s", "in sync")
 		tree.WaitEqual(t, source, destination, patience, tree.Options{})
 	}
-}
-
-func TestKilledDaemonLeavesNothing(t *testing.T) {
-	server := sshd.Start(t, sshd.Config{})
-	source, destination := dirs(t)
-	slow := strings.Replace(sshSync("s", source, destination, server, ""), `transport "rsync" {`, `transport "rsync" {
-    bwlimit = "100"`, 1)
-	d := startDaemon(t, slow)
-	shell(t, source, "head -c 5000000 /dev/urandom > big")
-	eventually(t, "rsync transfers", func() bool {
-		for _, pid := range proc.Children(d.pid()) {
-			if strings.HasPrefix(proc.Cmdline(pid), "rsync") {
-				return true
-			}
-		}
-		return false
-	})
-	children := proc.Children(d.pid())
-	d.signal(syscall.SIGKILL)
-	<-d.done
-	proc.WaitGone(t, children, 2*time.Second)
-	if left := proc.WithArg(source); len(left) > 0 {
-		t.Errorf("left behind: %s", proc.Cmdline(left[0]))
-	}
-	startDaemon(t, sshSync("s", source, destination, server, ""))
-	tree.WaitEqual(t, source, destination, patience, tree.Options{})
 }
