@@ -55,7 +55,7 @@ func TestChurn(t *testing.T) {
 }
 
 const (
-	churnSeeds  = 3
+	churnSeeds  = 2
 	churnRounds = 8
 )
 

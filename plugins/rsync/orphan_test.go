@@ -12,6 +12,7 @@ import (
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/plugintest/proc"
 	"github.com/filewatch/filewatch/sdk/plugintest/sshd"
+	"github.com/filewatch/filewatch/sdk/wire"
 )
 
 // requestEnv makes the test binary a plugin process that does one request.
@@ -38,7 +39,7 @@ func TestKilledPluginLeavesNothing(t *testing.T) {
 	exe, err := os.Executable()
 	f.must(err)
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), requestEnv+"="+string(request))
+	cmd.Env = append(os.Environ(), requestEnv+"="+string(request), wire.EnvRunDir+"="+t.TempDir())
 	f.must(cmd.Start())
 	pids := append(f.transferring(f.dst+"/"), f.transferring(f.config().SSH.ConfigFile)...)
 	pids = append(pids, server.Sessions()...)
