@@ -98,8 +98,9 @@ func (w *watch) handleDir(n *node, e event, c *sdk.Change) {
 	if len(w.mounts) > 0 && e.has(unix.IN_MOVED_TO) {
 		w.readMounts() // their paths change along, and nothing tells
 	}
-	switch w.look(fd, n, e.name, false) {
-	case moved, added, unwatched:
+	// One that was moved may have been away and back again, with the core looking for something below
+	// it meanwhile, so it is reported as a whole even if it is where it was.
+	if how := w.look(fd, n, e.name, false); how > kept || how == kept && e.has(unix.IN_MOVED_TO) {
 		c.Scope = sdk.ScopeSubtree
 	}
 	if e.has(unix.IN_CREATE | unix.IN_MOVED_TO) {

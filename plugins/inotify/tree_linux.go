@@ -214,14 +214,23 @@ func (t *tree) settle(parent *node, name string, wd int32, mount bool) (n *node,
 	return n, how, old, true
 }
 
+// nodes returns all nodes that are watched.
+func (t *tree) nodes() []*node {
+	all := make([]*node, 0, len(t.watches))
+	for _, n := range t.watches {
+		for ; n != nil; n = n.alias {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
 // scatter takes every node away from its place and forgets those without a watch.
 func (t *tree) scatter() {
 	clear(t.children)
 	clear(t.mounts)
-	for _, n := range t.watches {
-		for ; n != nil; n = n.alias {
-			n.parent, n.first, n.prev, n.next = nil, nil, nil, nil
-			n.mount = false
-		}
+	for _, n := range t.nodes() {
+		n.parent, n.first, n.prev, n.next = nil, nil, nil, nil
+		n.mount = false
 	}
 }

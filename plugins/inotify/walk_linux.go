@@ -148,11 +148,10 @@ func (w *watch) rewalk() error {
 	clear(w.blind)
 	w.blindStale = true
 	w.list(fd, w.tree.root, true, false)
-	for _, n := range w.tree.watches {
-		for ; n != nil; n = n.alias {
-			if n.parent == nil && n != w.tree.root {
-				w.limbo[n] = struct{}{}
-			}
+	// What was not found must not wait in limbo: what is below it is no longer known.
+	for _, n := range w.tree.nodes() {
+		if n.parent == nil && n != w.tree.root {
+			w.discard(n)
 		}
 	}
 	return nil
@@ -164,7 +163,7 @@ func (w *watch) look(dir int, parent *node, name string, deep bool) arrival {
 	fd, n, how := w.enter(dir, parent, name)
 	if fd >= 0 {
 		if w.unread(how, deep) {
-			w.list(fd, n, deep, false)
+			w.list(fd, n, deep || how == moved, false)
 		} else {
 			unix.Close(fd)
 		}
@@ -173,7 +172,7 @@ func (w *watch) look(dir int, parent *node, name string, deep bool) arrival {
 }
 
 // unread reports whether what is in a directory has to be read. A move changes no names below it, but
-// it may change what the patterns say about them.
+// it may change what the patterns say about them, at any depth.
 func (w *watch) unread(how arrival, deep bool) bool {
 	return deep || how == added || how == moved && w.exclude != nil
 }
@@ -212,7 +211,7 @@ func (w *watch) list(fd int, n *node, deep, report bool) {
 					fd = -1
 				}
 				w.held++
-				w.list(sub, child, deep, false)
+				w.list(sub, child, deep || how == moved, false)
 				w.held--
 			} else {
 				unix.Close(sub)

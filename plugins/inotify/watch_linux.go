@@ -32,6 +32,9 @@ var production = tuning{
 	retry:      30 * time.Second,
 }
 
+// maxSpare is the largest buffer that is kept for the next events; bursts may need much more.
+const maxSpare = 1 << 20
+
 func watchInotify(ctx context.Context, root string, exclude *filter.Filter, r sdk.Reporter) error {
 	return production.watch(ctx, root, exclude, r)
 }
@@ -145,7 +148,7 @@ func (w *watch) run() error {
 		if err := w.mend(); err != nil {
 			return err
 		}
-		if tidy == nil && (len(w.limbo)+len(w.fading)+len(w.doubt) > 0 || w.retrySoon) {
+		if tidy == nil && (len(w.limbo)+len(w.fading)+len(w.doubt) > 0 || w.retrySoon || w.lost) {
 			tidy = time.After(w.tidy)
 		}
 		if retry == nil && len(w.blind) > 0 {
@@ -192,6 +195,9 @@ func (w *watch) drain(spare []byte) ([]byte, error) {
 		}
 	}
 	w.lost = w.lost || lost
+	if cap(buf) > maxSpare {
+		buf = nil
+	}
 	return buf, nil
 }
 

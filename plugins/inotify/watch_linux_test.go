@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -145,9 +146,11 @@ func TestRootSymlink(t *testing.T) {
 
 func TestExcludedAreNotWatched(t *testing.T) {
 	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("keep/cache/x", "cache/y", "a/skip/b", "z/a/skip/b", "one", "m.d")
-	w := start(t, quick().watch, a.root, "cache/", "/a/skip", "*.d", "*.swp")
-	watchesExactly(t, w, a.root, []string{"", "keep", "a", "z", "z/a", "z/a/skip", "z/a/skip/b", "one"})
+	a.mkdir("keep/cache/x", "cache/y", "a/skip/b", "z/a/skip/b", "one", "m.d", "deep/1/2/3/in", "deep/1/2/out")
+	patterns := []string{"cache/", "/a/skip", "*.d", "*.swp", "/deep/1/2/3", "/deeper/1/2/out"}
+	w := start(t, quick().watch, a.root, patterns...)
+	watchesExactly(t, w, a.root, []string{"", "keep", "a", "z", "z/a", "z/a/skip", "z/a/skip/b", "one",
+		"deep", "deep/1", "deep/1/2", "deep/1/2/out"})
 
 	mark := w.mark()
 	a.write("cache/f", "keep/f.swp", "keep/cache/x/f", "a/skip/f")
@@ -158,11 +161,13 @@ func TestExcludedAreNotWatched(t *testing.T) {
 	a.mv("z/a", "a2") // a pattern with several names sees the path
 	a.mv("a", "q")    // and q/skip is not a/skip
 	a.mv("a2", "a")   // and a/skip is excluded now
+	a.mv("deep", "deeper")
 	a.write("last")
 	w.covers(mark, "one", "m/in", "q/skip/b", "last")
-	watchesExactly(t, w, a.root, []string{"", "keep", "z", "new", "m", "m/in", "q", "q/skip", "q/skip/b", "a"})
-	w.alive("q/skip/b", "m/in", "new", "a")
-	f := mustFilter(t, []string{"cache/", "/a/skip", "*.d", "*.swp"})
+	watchesExactly(t, w, a.root, []string{"", "keep", "z", "new", "m", "m/in", "q", "q/skip", "q/skip/b", "a",
+		"deeper", "deeper/1", "deeper/1/2", "deeper/1/2/3", "deeper/1/2/3/in"})
+	w.alive("q/skip/b", "m/in", "new", "a", "deeper/1/2/3/in")
+	f := mustFilter(t, patterns)
 	for _, c := range w.since(mark) {
 		if f.Excluded(c.Path, false) && c.Path != "a/skip" {
 			t.Errorf("%+v is excluded", c)
@@ -331,4 +336,52 @@ func TestMmapWriteIsSeenOnClose(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// TestBackAfterOverflow: a directory that was not there when everything was walked, and comes back
+// before it is given up, is read again.
+func TestBackAfterOverflow(t *testing.T) {
+	a := area{t, t.TempDir(), t.TempDir()}
+	a.mkdir("d/e/f")
+	gate := newGate()
+	tn := quick()
+	tn.beforeRead = gate.pass
+	tn.queueLimit = unix.SizeofInotifyEvent + 16 // one event
+	tn.tidy = time.Hour
+	w := start(t, tn.watch, a.root)
+	gate.close()
+	a.write("wake")
+	a.mv("d", "out:d")
+	a.write("more")
+	gate.open()
+	w.eventually(func() string {
+		if !slices.ContainsFunc(w.since(0), whole) {
+			return "no comparison of everything"
+		}
+		return ""
+	})
+	mark := w.mark()
+	a.mv("out:d", "d")
+	w.covers(mark, "d/e/f/x")
+	mark = w.mark()
+	must(t, os.Symlink("x", a.path("d/e/f/l")))
+	w.reports(mark, "d/e/f/l")
+}
+
+// TestAwayAndBack: whoever looks at a file while its directory is away for a moment sees nothing there,
+// so the directory's return is a reason to look at all of it.
+func TestAwayAndBack(t *testing.T) {
+	a := area{t, t.TempDir(), t.TempDir()}
+	a.mkdir("d")
+	gate := newGate()
+	tn := quick()
+	tn.beforeRead = gate.pass
+	w := start(t, tn.watch, a.root)
+	gate.close()
+	a.write("wake")
+	a.mv("d", "e")
+	a.mv("e", "d")
+	mark := w.mark()
+	gate.open()
+	w.covers(mark, "d/f")
 }
