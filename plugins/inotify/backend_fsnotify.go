@@ -48,8 +48,9 @@ type portable struct {
 	sent   []string            // of failed, as reported
 }
 
-// watchFsnotify is the backend for systems other than Linux.
-func watchFsnotify(ctx context.Context, root string, exclude *filter.Filter, r sdk.Reporter) error {
+// watchFsnotify is the backend for systems other than Linux. It cannot prove anything: what fsnotify
+// hands on is not in order everywhere.
+func watchFsnotify(ctx context.Context, root string, exclude *filter.Filter, _ <-chan sdk.Barrier, r sdk.Reporter) error {
 	info, err := os.Stat(root)
 	if err == nil && !info.IsDir() {
 		err = errors.New("it is not a directory")

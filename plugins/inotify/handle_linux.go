@@ -13,13 +13,14 @@ func (w *watch) handle(e event) error {
 		clear(w.removed) // their last events may be among the lost ones
 		return nil
 	}
+	ours := w.barriers.handle(e)
 	n := w.tree.watches[e.wd]
 	switch {
 	case e.has(unix.IN_IGNORED):
 		delete(w.removed, e.wd)
 		return w.ignored(e.wd)
 	case n == nil:
-		if _, ok := w.removed[e.wd]; !ok {
+		if _, ok := w.removed[e.wd]; !ok && !ours {
 			w.lost = true
 		}
 		return nil
@@ -72,6 +73,8 @@ func (w *watch) handleAt(n *node, e event) {
 	c := sdk.Change{Path: path, Ops: e.ops()}
 	if dir {
 		w.handleDir(n, e, &c)
+	} else if e.has(unix.IN_MODIFY | unix.IN_CLOSE_WRITE | unix.IN_ATTRIB) {
+		w.links.changed(path, c.Ops)
 	}
 	w.reporter.Change(c)
 }

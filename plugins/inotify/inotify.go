@@ -13,8 +13,8 @@
 //
 // Limits that the kernel sets: changes made on another host of a network file system, by a write
 // through mmap before the file is closed, and in the layers below an overlay are not seen. A file with
-// several hard links is reported under the name it was changed by; the periodic rescan finds the
-// others.
+// several hard links is reported under the name it was changed by at once, and under its others when a
+// search has found them.
 package inotify
 
 import (
@@ -31,7 +31,7 @@ func Plugin() sdk.Plugin {
 }
 
 // backend watches a root; it is sdk.Watcher.Watch with the patterns parsed.
-type backend func(ctx context.Context, root string, exclude *filter.Filter, r sdk.Reporter) error
+type backend func(ctx context.Context, root string, exclude *filter.Filter, asked <-chan sdk.Barrier, r sdk.Reporter) error
 
 type watcher struct{ watch backend }
 
@@ -43,5 +43,5 @@ func (w watcher) Watch(ctx context.Context, req sdk.WatchRequest, r sdk.Reporter
 	if err != nil {
 		return sdk.Misconfigured(fmt.Errorf("exclude: %w", err))
 	}
-	return w.watch(ctx, req.Root, exclude, r)
+	return w.watch(ctx, req.Root, exclude, req.Barriers, r)
 }

@@ -127,7 +127,7 @@ func TestInstanceLimit(t *testing.T) {
 		return
 	}
 	setLimit(t, "max_inotify_instances", 0)
-	err := watchInotify(context.Background(), t.TempDir(), nil, newRecorder())
+	err := watchInotify(context.Background(), t.TempDir(), nil, nil, newRecorder())
 	if !sdk.IsMisconfigured(err) || !strings.Contains(err.Error(), "sysctl -w user.max_inotify_instances=") {
 		t.Errorf("got %v", err)
 	}
@@ -141,7 +141,7 @@ func TestFileLimit(t *testing.T) {
 	var before unix.Rlimit
 	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
 	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: before.Max}))
-	err := watchInotify(context.Background(), root, nil, newRecorder())
+	err := watchInotify(context.Background(), root, nil, nil, newRecorder())
 	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before))
 	if !sdk.IsMisconfigured(err) || !strings.Contains(err.Error(), "LimitNOFILE=") {
 		t.Errorf("got %v", err)
@@ -189,7 +189,7 @@ func TestUnreadable(t *testing.T) {
 	w.alive(a.tree()...)
 
 	must(t, os.Chmod(root, 0))
-	err := watchInotify(context.Background(), root, nil, newRecorder())
+	err := watchInotify(context.Background(), root, nil, nil, newRecorder())
 	if !sdk.IsMisconfigured(err) || !strings.Contains(err.Error(), "permission denied") {
 		t.Errorf("got %v", err)
 	}

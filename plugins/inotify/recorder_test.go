@@ -81,6 +81,8 @@ type watched struct {
 	stop context.CancelFunc
 	err  error
 	done chan struct{} // closed when err is set
+
+	barriers chan sdk.Barrier
 }
 
 // start watches root with b until the test ends.
@@ -105,10 +107,10 @@ func begin(t testing.TB, b backend, root string, exclude ...string) *watched {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &watched{recorder: newRecorder(), t: t, root: root, stop: cancel, done: make(chan struct{})}
+	w := &watched{recorder: newRecorder(), t: t, root: root, stop: cancel, done: make(chan struct{}), barriers: make(chan sdk.Barrier)}
 	go func() {
 		defer close(w.done)
-		w.err = b(ctx, root, f, w.recorder)
+		w.err = b(ctx, root, f, w.barriers, w.recorder)
 	}()
 	t.Cleanup(func() {
 		cancel()

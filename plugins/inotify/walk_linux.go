@@ -1,8 +1,6 @@
 package inotify
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -283,37 +281,10 @@ func (w *watch) releaseMissing(n *node, names []string) {
 // subdirs returns the names of the directories in the one that fd is open on. It does not look at
 // the entries where the file system tells their type.
 func (w *watch) subdirs(fd int) (names []string, err error) {
-	for {
-		n, err := unix.ReadDirent(fd, w.dirents)
-		if err == unix.EINTR {
-			continue
+	err = readDir(fd, w.dirents, func(e dirent) {
+		if e.isDir(fd) {
+			names = append(names, string(e.name))
 		}
-		if n <= 0 || err != nil {
-			if err == unix.ENOENT {
-				err = nil // removed while it was open
-			}
-			return names, err
-		}
-		// struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name with NUL.
-		for buf := w.dirents[:n]; len(buf) > 19; {
-			size := binary.NativeEndian.Uint16(buf[16:])
-			entry := buf[:size]
-			buf = buf[size:]
-			kind := entry[18]
-			if kind != unix.DT_DIR && kind != unix.DT_UNKNOWN {
-				continue
-			}
-			raw, _, _ := bytes.Cut(entry[19:], []byte{0})
-			name := string(raw)
-			if name == "." || name == ".." || kind == unix.DT_UNKNOWN && !isDir(fd, name) {
-				continue
-			}
-			names = append(names, name)
-		}
-	}
-}
-
-func isDir(dir int, name string) bool {
-	var st unix.Stat_t
-	return unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+	})
+	return names, err
 }

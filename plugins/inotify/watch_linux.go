@@ -35,12 +35,12 @@ var production = tuning{
 // maxSpare is the largest buffer that is kept for the next events; bursts may need much more.
 const maxSpare = 1 << 20
 
-func watchInotify(ctx context.Context, root string, exclude *filter.Filter, r sdk.Reporter) error {
-	return production.watch(ctx, root, exclude, r)
+func watchInotify(ctx context.Context, root string, exclude *filter.Filter, asked <-chan sdk.Barrier, r sdk.Reporter) error {
+	return production.watch(ctx, root, exclude, asked, r)
 }
 
-// watch is one watched root. All of it belongs to the goroutine that runs it; two others fill q and
-// mounted.
+// watch is one watched root. All of it belongs to the goroutine that runs it; three others fill queue
+// and mounted, and run links.
 type watch struct {
 	tuning
 	ctx      context.Context
@@ -66,12 +66,16 @@ type watch struct {
 	blindStale bool            // blind, or a path in it, has changed since it was reported
 	blindSent  []string        // as reported
 
+	links    *links
+	asked    <-chan sdk.Barrier
+	barriers *barriers
+
 	dirents []byte // scratch for reading directories
 	held    int    // directories kept open by the walk
 }
 
 // watch implements backend.
-func (t tuning) watch(ctx context.Context, root string, exclude *filter.Filter, r sdk.Reporter) error {
+func (t tuning) watch(ctx context.Context, root string, exclude *filter.Filter, asked <-chan sdk.Barrier, r sdk.Reporter) error {
 	k, err := newKernel()
 	if err != nil {
 		return err
@@ -82,20 +86,25 @@ func (t tuning) watch(ctx context.Context, root string, exclude *filter.Filter, 
 	inner, cancel := context.WithCancel(ctx)
 	w := &watch{
 		tuning: t, ctx: inner, root: root, exclude: exclude, reporter: r, kernel: k,
-		queue:   newQueue(t.queueLimit),
-		mounted: make(chan struct{}, 1),
-		removed: make(map[int32]struct{}),
-		limbo:   make(map[*node]struct{}),
-		fading:  make(map[*node]struct{}),
-		doubt:   make(map[*node]struct{}),
-		blind:   make(map[*node]cause),
-		dirents: make([]byte, 64<<10),
+		queue:    newQueue(t.queueLimit),
+		mounted:  make(chan struct{}, 1),
+		removed:  make(map[int32]struct{}),
+		limbo:    make(map[*node]struct{}),
+		fading:   make(map[*node]struct{}),
+		doubt:    make(map[*node]struct{}),
+		blind:    make(map[*node]cause),
+		asked:    asked,
+		barriers: newBarriers(k),
+		links:    newLinks(root, exclude, r),
+		dirents:  make([]byte, 64<<10),
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 	defer k.close()
+	defer w.barriers.close()
 	wg.Go(w.read)
+	wg.Go(func() { w.links.run(inner) })
 	table, err := os.Open(mountTable)
 	if err != nil {
 		return fmt.Errorf("inotify needs /proc: %w", err)
@@ -159,6 +168,9 @@ func (w *watch) run() error {
 			return nil
 		case <-w.queue.ready:
 			spare, err = w.drain(spare)
+		case b := <-w.asked:
+			w.barriers.lay(b)
+		case <-w.links.idle:
 		case <-w.mounted:
 			err = w.remount()
 		case <-check.C:
@@ -208,6 +220,7 @@ func (w *watch) mend() error {
 			return err
 		}
 		w.report("", sdk.ScopeSubtree, 0)
+		w.barriers.meetAll()
 	}
 	for n := range w.doubt {
 		if !w.tree.attached(n) {
@@ -220,6 +233,9 @@ func (w *watch) mend() error {
 		}
 	}
 	w.sendUnwatched()
+	if len(w.doubt) == 0 && w.links.settled() {
+		w.barriers.reached()
+	}
 	return nil
 }
 
