@@ -44,6 +44,7 @@ func newSyncBlock(s plan.Sync, plugins Plugins, logger hclog.Logger) *syncBlock 
 			Queue:       queue.Config{Settle: s.Settle, MaxDelay: s.MaxDelay},
 			Guard:       g,
 			Watched:     b.root.Complete,
+			Prove:       b.root.Prove,
 			Logger:      logger.With("destination", destination.String()),
 		}))
 	}

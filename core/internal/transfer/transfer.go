@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -43,13 +44,17 @@ type Config struct {
 	Guard       *guard.Guard
 	// Watched reports whether every change of the source reaches Add, and if not, why.
 	Watched func() (bool, string)
-	Logger  hclog.Logger
+	// Prove calls its argument once every change that was made before has reached Add. See watch.Root.
+	Prove  func(func())
+	Logger hclog.Logger
 }
 
 // Destination is one destination of a sync block with its dirty set.
 type Destination struct {
 	config Config
 	queue  *queue.Queue
+	proved chan struct{} // capacity 1: the proof that was asked for last has come
+	asked  atomic.Uint64 // number of that proof; a transfer makes it void
 
 	// Of the goroutine in Run:
 	retry     backoff.Backoff
@@ -63,6 +68,7 @@ func New(c Config) *Destination {
 	return &Destination{
 		config: c,
 		queue:  queue.New(c.Queue),
+		proved: make(chan struct{}, 1),
 		retry:  backoff.Backoff{Min: retryMin, Max: retryMax},
 	}
 }
@@ -90,7 +96,7 @@ func (d *Destination) Run(ctx, abort context.Context) {
 		switch {
 		case err == nil:
 			d.worked()
-			d.sayCaughtUp()
+			d.prove()
 		case abort.Err() != nil:
 			return
 		case sdk.IsRootLost(err):
@@ -131,6 +137,8 @@ func (d *Destination) waitDue(ctx context.Context) bool {
 		select {
 		case <-due:
 		case <-d.queue.Changed():
+		case <-d.proved:
+			d.sayInSync()
 		case <-ctx.Done():
 		}
 	}
@@ -140,6 +148,7 @@ func (d *Destination) waitDue(ctx context.Context) bool {
 // transfer gives a batch to the transport and the outcome to the queue. With an error nothing of the
 // batch is confirmed.
 func (d *Destination) transfer(ctx context.Context, batch *queue.Batch) ([]sdk.PathError, error) {
+	d.asked.Add(1)
 	changes := batch.Changes()
 	started := time.Now()
 	reported := started
@@ -191,15 +200,30 @@ func (d *Destination) logSent(batch *queue.Batch, changes []sdk.Change, result s
 	}
 }
 
-// sayCaughtUp says so when nothing is left to send.
-func (d *Destination) sayCaughtUp() {
+// prove asks, when nothing is left to send, for proof that nothing is on its way from the watcher either.
+func (d *Destination) prove() {
 	if !d.queue.Empty() {
 		return
 	}
-	if all, reason := d.config.Watched(); all {
-		d.config.Logger.Info("in sync")
-	} else {
+	if all, reason := d.config.Watched(); !all {
 		d.config.Logger.Warn("all known changes are sent, but not everything is watched", "err", reason)
+		return
+	}
+	asked := d.asked.Add(1)
+	d.config.Prove(func() {
+		if d.asked.Load() == asked {
+			select {
+			case d.proved <- struct{}{}:
+			default:
+			}
+		}
+	})
+}
+
+// sayInSync is called when the proof has come.
+func (d *Destination) sayInSync() {
+	if all, _ := d.config.Watched(); all && d.queue.Empty() {
+		d.config.Logger.Info("in sync")
 	}
 }
 

@@ -76,6 +76,7 @@ type fixture struct {
 	log       *syncBuffer
 	source    string
 	watched   bool
+	prove     func(func())
 	stop      func() // ends Run's first context
 	abort     func()
 	ended     chan struct{}
@@ -83,12 +84,13 @@ type fixture struct {
 
 // start runs a destination in virtual time.
 func start(t *testing.T, reply func(context.Context, int, sdk.SyncRequest) (sdk.Result, error)) *fixture {
-	f := &fixture{transport: &transport{reply: reply}, log: &syncBuffer{}, source: t.TempDir(), watched: true, ended: make(chan struct{})}
+	f := &fixture{transport: &transport{reply: reply}, log: &syncBuffer{}, source: t.TempDir(), watched: true, prove: func(reached func()) { reached() }, ended: make(chan struct{})}
 	f.Destination = New(Config{
 		Sync: "s", Source: f.source, Destination: sdk.Endpoint{Path: "/dest"},
 		Transport: f.transport,
 		Guard:     guard.New(f.source),
 		Watched:   func() (bool, string) { return f.watched, "watch limit" },
+		Prove:     func(reached func()) { f.prove(reached) },
 		Logger:    hclog.New(&hclog.LoggerOptions{Output: f.log}),
 	})
 	ctx, stop := context.WithCancel(t.Context())
@@ -226,6 +228,30 @@ func TestInSyncIsNotSaidOfWhatNobodyWatches(t *testing.T) {
 		f.Add(sdk.Change{Path: "a"})
 		if f.log.count("in sync") != 0 || f.log.count("not everything is watched") != 1 {
 			t.Errorf("log: %s", f.log.b.String())
+		}
+	})
+}
+
+func TestInSyncIsNotSaidBeforeTheProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, ok)
+		var reached func()
+		f.prove = func(r func()) { reached = r }
+		f.Add(sdk.Change{Path: "a"})
+		if f.log.count("in sync") != 0 {
+			t.Error("in sync was said without proof")
+		}
+		// A change makes the proof void that was asked for before it.
+		first := reached
+		f.Add(sdk.Change{Path: "b", Ops: sdk.OpWrite})
+		equal(t, f.transport.paths(), [][]string{{"a"}, {"b"}})
+		first()
+		if f.log.count("in sync") != 0 {
+			t.Error("in sync was said because of an older proof")
+		}
+		reached()
+		if got := f.log.count("in sync"); got != 1 {
+			t.Errorf("in sync was said %d times", got)
 		}
 	})
 }

@@ -30,7 +30,8 @@ const (
 
 // Root is one watched root.
 type Root struct {
-	config Config
+	config   Config
+	barriers chan sdk.Barrier
 
 	mu        sync.Mutex // guards all below
 	unwatched []string   // subtrees that nobody watches now
@@ -47,9 +48,14 @@ type Config struct {
 	Logger hclog.Logger
 }
 
+// maxBarriers bounds the proofs that are asked for while no watcher takes the question.
+const maxBarriers = 16
+
 // New returns a root that is not watched yet.
 func New(c Config) *Root {
-	return &Root{config: c, unwatched: []string{""}, reason: "the watcher is starting"}
+	r := &Root{config: c, barriers: make(chan sdk.Barrier, maxBarriers), unwatched: []string{""}, reason: "the watcher is starting"}
+	r.config.Request.Barriers = r.barriers
+	return r
 }
 
 // Run watches until ctx ends. A watcher that fails is started again; until it works the whole root is
@@ -92,6 +98,16 @@ func (r *Root) Complete() (bool, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.unwatched) == 0, r.reason
+}
+
+// Prove calls reached, which must not block, once every change that was made before the call has been
+// given to Config.Change, as far as the root is watched. It does not block. It never calls reached if
+// the watcher ends before, or cannot prove it; after a restart everything is compared anyway.
+func (r *Root) Prove(reached func()) {
+	select {
+	case r.barriers <- sdk.NewBarrier(reached):
+	default: // nobody has taken the last ones
+	}
 }
 
 func (r *Root) setUnwatched(paths []string, reason string) {
