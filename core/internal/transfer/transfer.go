@@ -149,6 +149,10 @@ func (d *Destination) waitDue(ctx context.Context) bool {
 // batch is confirmed.
 func (d *Destination) transfer(ctx context.Context, batch *queue.Batch) ([]sdk.PathError, error) {
 	d.asked.Add(1)
+	select {
+	case <-d.proved:
+	default:
+	}
 	changes := batch.Changes()
 	started := time.Now()
 	reported := started
