@@ -198,7 +198,9 @@ type mirror struct {
 
 func newMirror(t *testing.T, w *watched, exclude []string) *mirror {
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &mirror{t: t, w: w, root: w.root, exclude: mustFilter(t, exclude), cancel: cancel, known: make(map[string]string)}
+	root, err := filepath.EvalSymlinks(w.root)
+	must(t, err)
+	m := &mirror{t: t, w: w, root: root, exclude: mustFilter(t, exclude), cancel: cancel, known: make(map[string]string)}
 	m.scan(m.known, "")
 	m.done.Go(func() {
 		seen := 0
@@ -248,12 +250,19 @@ func (m *mirror) apply(c sdk.Change) {
 	}
 }
 
-// sign returns what is at path now; "" is nothing.
+// sign returns what is at path now; "" is nothing. Paths that are outdated may lead through a symlink,
+// which must not be followed.
 func (m *mirror) sign(path string) (sign string, dir bool) {
-	var st unix.Stat_t
-	if unix.Lstat(filepath.Join(m.root, path), &st) != nil {
+	fd, err := unix.Openat2(unix.AT_FDCWD, filepath.Join(m.root, path), &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_NO_SYMLINKS,
+	})
+	if err != nil {
 		return "", false
 	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	must(m.t, unix.Fstat(fd, &st))
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return fmt.Sprintf("%o", st.Mode), true
 	}
