@@ -14,7 +14,8 @@
 // Limits that the kernel sets: changes made on another host of a network file system, by a write
 // through mmap before the file is closed, and in the layers below an overlay are not seen. A file with
 // several hard links is reported under the name it was changed by at once, and under its others when a
-// search has found them.
+// search has found them; a name that is gone again within milliseconds of the change hides which file it
+// was, and only the periodic rescan finds its other names.
 package inotify
 
 import (

@@ -39,7 +39,6 @@ func newLinks(root string, exclude *filter.Filter, r sdk.Reporter) *links {
 func (l *links) changed(path string, op sdk.Op) {
 	var st unix.Stat_t
 	err := unix.Lstat(join(l.root, path), &st)
-	// A file that has lost its name meanwhile causes another event where it still has one.
 	if err != nil || st.Nlink < 2 || st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return
 	}

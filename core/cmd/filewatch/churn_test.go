@@ -17,7 +17,7 @@ func TestChurnEndsEqual(t *testing.T) {
 	for seed := range seeds(t, 6) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			source, destination := dirs(t)
-			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{})
+			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Without: tree.HardLinks})
 			churn.LogOnFailure(t)
 			churn.Run(100)
 			startDaemon(t, sshSync("churn", source, destination, server, ""))
@@ -28,11 +28,25 @@ func TestChurnEndsEqual(t *testing.T) {
 	}
 }
 
+// A file that is changed by a name which is gone at once leaves its other names to the rescan.
+func TestChurnWithHardLinksEndsEqual(t *testing.T) {
+	for seed := range seeds(t, 2) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			source, destination := dirs(t)
+			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{})
+			churn.LogOnFailure(t)
+			startDaemon(t, localSync("churn", source, destination, `rescan = "5s"`))
+			churn.Run(1500)
+			tree.WaitEqual(t, source, destination, patience, tree.Options{})
+		})
+	}
+}
+
 func TestChurnWithExcludesEndsEqual(t *testing.T) {
 	for seed := range seeds(t, 3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			source, destination := dirs(t)
-			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Exclude: "cache"})
+			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Without: tree.HardLinks, Exclude: "cache"})
 			churn.LogOnFailure(t)
 			shell(t, destination, "mkdir cache; echo kept > cache/kept")
 			startDaemon(t, localSync("churn", source, destination, `exclude = ["cache/"]`))
@@ -52,7 +66,7 @@ func TestKillsDuringChurn(t *testing.T) {
 	for seed := range seeds(t, 2) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			source, destination := dirs(t)
-			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{})
+			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Without: tree.HardLinks})
 			churn.LogOnFailure(t)
 			d := startDaemon(t, sshSync("kills", source, destination, server, ""))
 			d.waitMessage(0, "kills", "in sync")

@@ -38,6 +38,25 @@ func TestOperatorsWalk(t *testing.T) {
 	d.wait(0, "sent test/", func(l line) bool { return l.Message == "sent" && l.Path == "test/" })
 }
 
+func TestHardLinks(t *testing.T) {
+	source, destination := dirs(t)
+	shell(t, source, "mkdir -p a/b c; echo 1 > a/b/first; ln a/b/first c/second; ln c/second third; echo 1 > a/b/pair; ln a/b/pair pair")
+	config := localSync("plain", source, destination, "")
+	d := startDaemon(t, config)
+	at := d.waitMessage(0, "plain", "in sync")
+	for _, step := range []string{
+		"echo 2 > third",
+		"chmod 600 a/b/first",
+		"echo 3 > c/second; rm a/b/first",
+		"ln third a/b/fourth; echo 4 >> third",
+		"echo 5 > pair; rm pair; echo 6 >> a/b/pair",
+	} {
+		shell(t, source, step)
+		at = d.waitMessage(at, "plain", "in sync")
+		tree.WaitEqual(t, source, destination, patience, tree.Options{})
+	}
+}
+
 func TestOnlyTheBlockThatChangedTransfers(t *testing.T) {
 	config := ""
 	var sources, destinations []string
