@@ -233,7 +233,7 @@ func (w *watch) mend() error {
 		}
 	}
 	w.sendUnwatched()
-	if len(w.doubt) == 0 && w.links.settled() {
+	if len(w.doubt)+len(w.limbo)+len(w.fading) == 0 && w.links.settled() {
 		w.barriers.reached()
 	}
 	return nil

@@ -67,6 +67,8 @@ func TestChildren(t *testing.T) {
 		if !proc.Alive(pid) {
 			t.Errorf("%d is not alive", pid)
 		}
+	}
+	for _, pid := range append(got, cmd.Process.Pid) { // a shell ends with what it waits for
 		if err := proc.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Error(err)
 		}
