@@ -31,7 +31,7 @@ func TestBarrier(t *testing.T) {
 	churn := trees.NewChurn(1, root, trees.ChurnOptions{PlainNames: true})
 	churn.LogOnFailure(t)
 	churn.Run(100)
-	w := start(t, watchInotify, root)
+	w := start(t, quick().watch, root)
 	a := area{t: t, root: root}
 	for i := range 300 {
 		churn.Run(5)
@@ -55,7 +55,7 @@ func TestBarrierWaitsForLinks(t *testing.T) {
 	a.mkdir("x", "y")
 	a.write("x/file")
 	must(t, os.Link(a.path("x/file"), a.path("y/link")))
-	w := start(t, watchInotify, root)
+	w := start(t, quick().watch, root)
 	for range 20 {
 		mark := w.mark()
 		a.write("x/file")
