@@ -1,0 +1,279 @@
+package poll
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// TestHints: what is reported, path by path, and nothing else.
+func TestHints(t *testing.T) {
+	a := newArea(t)
+	a.mkdir("d", "gone/deep")
+	a.write("d/written", "d/mode", "d/removed", "d/kept", "gone/deep/x", "kind")
+	tr, r := mustTree(t, a.root)
+	settle(t, tr, r)
+	a.write("d/written", "d/new")
+	a.mkdir("made/deep")
+	a.write("made/deep/x")
+	must(t, os.Chmod(a.path("d/mode"), 0o600))
+	a.rm("d/removed", "gone", "kind")
+	a.mkdir("kind/x")
+	mustPass(t, tr, false)
+	want := map[string]sdk.Change{
+		"":          {Path: "", Ops: sdk.OpAttrib},
+		"d":         {Path: "d", Ops: sdk.OpAttrib},
+		"d/written": {Path: "d/written", Ops: sdk.OpWrite | sdk.OpClose},
+		"d/new":     {Path: "d/new", Ops: sdk.OpCreate | sdk.OpClose},
+		"d/mode":    {Path: "d/mode", Ops: sdk.OpAttrib},
+		"d/removed": {Path: "d/removed", Ops: sdk.OpRemove},
+		"gone":      {Path: "gone", Ops: sdk.OpRemove},
+		"made":      {Path: "made", Scope: sdk.ScopeSubtree, Ops: sdk.OpCreate | sdk.OpClose},
+		"kind":      {Path: "kind", Scope: sdk.ScopeSubtree, Ops: sdk.OpCreate | sdk.OpClose},
+	}
+	got := r.take()
+	for _, c := range got {
+		if want[c.Path] != c {
+			t.Errorf("%q: got %+v, want %+v", c.Path, c, want[c.Path])
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d changes, want %d: %+v", len(got), len(want), got)
+	}
+	settle(t, tr, r)
+}
+
+// TestTick: on a file system whose times move with the timer, a file that is written again in the tick
+// in which it was looked at is reported again, although nothing tells the two states apart.
+func TestTick(t *testing.T) {
+	if !inside(t, newMounts) {
+		return
+	}
+	dir := t.TempDir()
+	must(t, unix.Mount("none", dir, "ramfs", 0, ""))
+	t.Cleanup(func() { unmountAll(dir) })
+	a := area{t, dir, ""}
+	a.write("f")
+	tr, r := mustTree(t, dir)
+	settle(t, tr, r)
+	hidden := 0
+	for try := range 2000 {
+		must(t, os.WriteFile(a.path("f"), fmt.Appendf(nil, "%06d", try), 0o644))
+		light := try%2 == 0
+		mustPass(t, tr, light)
+		var first, second unix.Stat_t
+		must(t, unix.Stat(a.path("f"), &first))
+		must(t, os.WriteFile(a.path("f"), fmt.Appendf(nil, "%06d", try+500000), 0o644))
+		must(t, unix.Stat(a.path("f"), &second))
+		r.take()
+		if first.Mtim == second.Mtim && first.Ctim == second.Ctim {
+			hidden++
+		}
+		mustPass(t, tr, light)
+		named(t, r.take(), "f", sdk.ScopePath)
+		if t.Failed() || hidden >= 20 {
+			break
+		}
+	}
+	if hidden < 20 {
+		t.Errorf("%d writes left no trace: nothing was tested", hidden)
+	}
+	settle(t, tr, r)
+}
+
+// TestLight: a light pass finds what changes directories and hot files, at once; a full one the rest.
+func TestLight(t *testing.T) {
+	a := newArea(t)
+	a.mkdir("d/e/f", "o")
+	a.write("d/e/f/x", "d/y", "o/z", "o/rest")
+	tr, r := mustTree(t, a.root)
+	settle(t, tr, r)
+	light := func() []sdk.Change {
+		mustPass(t, tr, true)
+		return r.take()
+	}
+	quiet(t, light())
+
+	a.write("d/e/f/x")
+	named(t, light(), "d/e/f/x", sdk.ScopePath) // hot, as all files that were just made
+
+	tr.hotFor = -time.Hour // all files are cold
+	settle(t, tr, r)
+	a.write("d/e/f/x")
+	quiet(t, light())
+	mustPass(t, tr, false)
+	named(t, r.take(), "d/e/f/x", sdk.ScopePath)
+	settle(t, tr, r)
+
+	a.write("d/e/f/new")
+	a.mkdir("o/n/m")
+	a.rm("d/y")
+	changes := light()
+	named(t, changes, "d/e/f/new", sdk.ScopePath)
+	named(t, changes, "o/n", sdk.ScopeSubtree)
+	named(t, changes, "d/y", sdk.ScopePath)
+	settle(t, tr, r)
+	a.mv("d/e/f", "o/n/m/f")
+	changes = light()
+	named(t, changes, "d/e/f", sdk.ScopePath)
+	named(t, changes, "o/n/m/f", sdk.ScopeSubtree)
+	settle(t, tr, r)
+	must(t, os.Chmod(a.path("o/n/m/f"), 0o700))
+	named(t, light(), "o/n/m/f", sdk.ScopePath)
+	a.rm("o")
+	named(t, light(), "o", sdk.ScopePath)
+}
+
+// TestExcluded: excluded directories are never opened or read, whatever happens to them.
+func TestExcluded(t *testing.T) {
+	a := newArea(t)
+	a.mkdir("skip/in", "d/skip/in", "d/kept")
+	a.write("skip/f", "d/skip/in/f", "d/x.tmp", "d/y", "skip.txt")
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	must(t, err)
+	defer unix.Close(fd)
+	for _, dir := range []string{"skip", "skip/in", "d/skip", "d/skip/in"} {
+		_, err := unix.InotifyAddWatch(fd, a.path(dir), unix.IN_OPEN|unix.IN_ACCESS|unix.IN_CLOSE_NOWRITE)
+		must(t, err)
+	}
+	read := func() int {
+		n, err := unix.Read(fd, make([]byte, 4096))
+		if err == unix.EAGAIN {
+			return 0
+		}
+		must(t, err)
+		return n
+	}
+	w := start(t, a.root, rarely(), "skip/", "*.tmp")
+	w.rest()
+	if n := read(); n != 0 {
+		t.Errorf("excluded directories were opened: %d bytes of events", n)
+	}
+	a.write("skip/new", "d/skip/in/new", "d/x.tmp", "d/z.tmp")
+	a.mkdir("d/kept/skip/in")
+	read()
+	changes := w.after()
+	quiet(t, changes, "", "d", "d/kept")
+	if n := read(); n != 0 {
+		t.Errorf("excluded directories were opened: %d bytes of events", n)
+	}
+	w.rest()
+	// A file of the name is not excluded. When it becomes a directory it has left the tree.
+	a.rm("skip")
+	a.write("skip")
+	named(t, w.after(), "skip", sdk.ScopePath)
+	w.rest()
+	a.rm("skip")
+	a.mkdir("skip/new")
+	changes = w.after()
+	named(t, changes, "skip", sdk.ScopePath)
+	quiet(t, changes, "", "skip")
+	must(t, w.end())
+}
+
+// TestManyEntries: a large directory is looked at by several at once.
+func TestManyEntries(t *testing.T) {
+	leakCheck(t)
+	a := newArea(t)
+	var want []string
+	for i := range 20 * block {
+		name := fmt.Sprintf("f%d", i)
+		must(t, os.WriteFile(a.path(name), nil, 0o644))
+		if i%97 == 0 {
+			want = append(want, name)
+		}
+	}
+	tr, r := mustTree(t, a.root)
+	settle(t, tr, r)
+	for i, name := range want {
+		if i%2 == 0 {
+			a.rm(name)
+		} else {
+			a.write(name)
+		}
+	}
+	mustPass(t, tr, false)
+	var got []string
+	for _, c := range r.take() {
+		if c.Path != "" {
+			got = append(got, c.Path)
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("got %d, want %d: %q", len(got), len(want), got)
+	}
+}
+
+// TestManyRemoved: past a bound the whole root is reported.
+func TestManyRemoved(t *testing.T) {
+	p := newPass(t.Context(), newTree("/", nil, newRecorder()), false)
+	for i := range maxLate + 10 {
+		p.later(fmt.Sprint(i), sdk.ScopePath, sdk.OpRemove)
+	}
+	p.sendLate()
+	got := p.tree.reporter.(*recorder).take()
+	if len(got) != 1 || got[0].Path != "" || got[0].Scope != sdk.ScopeSubtree {
+		t.Errorf("%d changes", len(got))
+	}
+}
+
+// TestManyOpen: in a tree with more directories in directories than are kept open nothing is missed, and
+// the open ones are few.
+func TestManyOpen(t *testing.T) {
+	leakCheck(t)
+	a := newArea(t)
+	deep := strings.Repeat("d/", 2*maxHeld)
+	a.mkdir(deep)
+	for at := range 2 * maxHeld {
+		a.mkdir(filepath.Join(strings.Repeat("d/", at), "e"))
+	}
+	tr, r := mustTree(t, a.root)
+	settle(t, tr, r)
+	a.write(deep+"f", "e/f")
+	mustPass(t, tr, false)
+	changes := r.take()
+	named(t, changes, deep+"f", sdk.ScopePath)
+	named(t, changes, "e/f", sdk.ScopePath)
+}
+
+// TestAppending: a file that is appended to all the time is reported in every pass.
+func TestAppending(t *testing.T) {
+	a := newArea(t)
+	f, err := os.Create(a.path("log"))
+	must(t, err)
+	defer f.Close()
+	w := start(t, a.root, rarely())
+	for range 50 {
+		_, err := f.WriteString("line\n")
+		must(t, err)
+		named(t, w.after(), "log", sdk.ScopePath)
+	}
+}
+
+// TestInterval: changes are found without being asked for.
+func TestInterval(t *testing.T) {
+	leakCheck(t)
+	a := newArea(t)
+	w := start(t, a.root, &config{Interval: minInterval, MaxLoad: "50%"})
+	for i := range 20 {
+		name := fmt.Sprintf("f%d", i)
+		a.write(name)
+		eventually(t, func() string {
+			if covered(a.root, name, w.take()) {
+				return ""
+			}
+			return name + " is not reported"
+		})
+	}
+	must(t, w.end())
+}
