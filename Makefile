@@ -4,7 +4,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PREFIX  ?= /usr/local
 BUF         = $(GO) run github.com/bufbuild/buf/cmd/buf@v1.75.0
-STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@2026.2.2
+STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 LDFLAGS     = -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
