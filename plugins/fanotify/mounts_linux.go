@@ -1,0 +1,257 @@
+package fanotify
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/filewatch/filewatch/sdk"
+)
+
+const mountTable = "/proc/self/mountinfo"
+
+// mount is one line of the mount table.
+type mount struct {
+	id     uint64
+	line   string // what tells it from another one that is, or was, at the same place
+	fstype string
+	point  string // relative to the root; "" for the mount that the root is in
+}
+
+// remote lists the file systems that other hosts change without this kernel hearing of it.
+var remote = map[string]bool{
+	"9p": true, "afs": true, "beegfs": true, "ceph": true, "cifs": true, "fuse.glusterfs": true,
+	"fuse.rclone": true, "fuse.s3fs": true, "fuse.sshfs": true, "gfs2": true, "gpfs": true, "lustre": true,
+	"ncpfs": true, "nfs": true, "nfs4": true, "ocfs2": true, "smb3": true, "smbfs": true, "vboxsf": true,
+	"virtiofs": true, "vmhgfs": true,
+}
+
+// pollMounts tells the watch when the system's mounts change, until table is closed.
+func (w *watch) pollMounts(table *os.File) {
+	conn, err := table.SyscallConn()
+	for err == nil {
+		// The kernel wakes who polls the table on every change. It always counts as readable, so it is
+		// the waking that matters: hence the false, which waits for the next one.
+		waited := false
+		err = conn.Read(func(uintptr) bool {
+			done := waited
+			waited = true
+			return done
+		})
+		if err != nil && !errors.Is(err, os.ErrClosed) {
+			err = nil // this kernel's table cannot be polled
+			select {
+			case <-w.ctx.Done():
+				return
+			case <-time.After(w.check):
+			}
+		}
+		signal(w.mounted)
+	}
+}
+
+// parseMounts returns the mounts in the table that lie below root, which is absolute, and the one
+// with the number own.
+func parseMounts(table, root string, own uint64) (ownMount mount, mounts []mount) {
+	for text := range strings.Lines(table) {
+		// ID parent major:minor root mountpoint options [tags …] - type source options
+		head, tail, ok := strings.Cut(text, " - ")
+		fields := strings.Fields(head)
+		if !ok || len(fields) < 5 {
+			continue
+		}
+		id, err := strconv.ParseUint(fields[0], 10, 64)
+		if err != nil {
+			continue
+		}
+		fstype, _, _ := strings.Cut(tail, " ")
+		m := mount{id: id, line: strings.Join(fields[:4], " "), fstype: fstype}
+		if id == own {
+			ownMount = m
+			continue
+		}
+		if m.point, ok = below(unescape(fields[4]), root); ok && m.point != "" {
+			mounts = append(mounts, m)
+		}
+	}
+	return ownMount, mounts
+}
+
+// unescape undoes the octal escapes of the mount table.
+func unescape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+4 <= len(s) {
+			if v, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(v))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// remount looks at all mounts in the tree: those that have come get marks, and what they and those
+// that have gone show or hide is reported. It fails when the root is lost.
+func (w *watch) remount() error {
+	w.remountDue = false
+	w.leave()
+	for _, v := range w.views {
+		v.gone = false
+	}
+	root := w.views[0]
+	if !w.enter(root) {
+		return w.err
+	}
+	if !w.group.watches(root.fd) {
+		return lost(w.root, "its file system was unmounted")
+	}
+	table, err := os.ReadFile(mountTable)
+	if err != nil {
+		return fmt.Errorf("fanotify needs /proc: %w", err)
+	}
+	w.table = string(table)
+	rootID, _ := mountID(root.fd)
+	own, mounts := parseMounts(w.table, root.path, rootID)
+	root.mount = own
+
+	views := []*view{root}
+	reasons := make(map[mount]string) // why there is no view
+	if remote[own.fstype] {
+		reasons[own] = foreign(own.fstype)
+	}
+	changed := make(map[string]struct{})
+	for _, m := range mounts {
+		if w.exclude.Excluded(m.point, true) {
+			continue
+		}
+		v, kept, reason := w.see(m)
+		switch {
+		case reason != "":
+			reasons[m] = reason
+			kept = w.reasons[m] != ""
+		case v == nil: // hidden by another mount
+			continue
+		default:
+			views = append(views, v)
+		}
+		if !kept {
+			changed[m.point] = struct{}{}
+		}
+	}
+	for _, v := range w.views {
+		if !slices.ContainsFunc(views, func(u *view) bool { return u.mount == v.mount }) {
+			changed[v.point] = struct{}{}
+		}
+	}
+	for m := range w.reasons {
+		if reasons[m] == "" {
+			changed[m.point] = struct{}{}
+		}
+	}
+	w.views, w.reasons = views, reasons
+	if len(changed) > 0 {
+		w.cache.clear()
+		for _, p := range topmost(slices.Collect(maps.Keys(changed))) {
+			w.reporter.Change(sdk.Change{Path: p, Scope: sdk.ScopeSubtree})
+		}
+	}
+	w.noticeDue = true
+	return nil
+}
+
+// see returns the view of m, or why there is none; neither when m is hidden. kept says that it was there
+// and nothing was missed.
+func (w *watch) see(m mount) (v *view, kept bool, reason string) {
+	switch {
+	case remote[m.fstype]:
+		return nil, false, foreign(m.fstype) // touching it may take for ever
+	case m.fstype == "fuse" || strings.HasPrefix(m.fstype, "fuse."):
+		return nil, false, refusal(m.fstype, unix.ENODEV)
+	}
+	// Without O_DIRECTORY nothing is mounted automatically by this.
+	fd, err := openat(w.views[0].fd, m.point, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC)
+	if err != nil {
+		return nil, false, ""
+	}
+	defer unix.Close(fd)
+	id, dir := mountID(fd)
+	switch {
+	case id != m.id:
+		return nil, false, ""
+	case !dir:
+		return nil, false, fileMount
+	}
+	for _, u := range w.views {
+		if u.mount == m {
+			v, kept = u, w.group.watches(fd)
+		}
+	}
+	if err := w.group.add(fd); err != nil {
+		return nil, false, refusal(m.fstype, err)
+	}
+	if v == nil {
+		v = &view{mount: m, fd: -1}
+	}
+	if v.fsid, err = fsidOf(fd); err != nil {
+		return nil, false, fmt.Sprintf("%q: %v", m.point, err)
+	}
+	return v, kept, ""
+}
+
+// fsidOf returns what the kernel calls a file system in events.
+func fsidOf(fd int) (id [fsidSize]byte, err error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(fd, &st); err != nil {
+		return id, err
+	}
+	binary.NativeEndian.PutUint32(id[:], uint32(st.Fsid.Val[0]))
+	binary.NativeEndian.PutUint32(id[4:], uint32(st.Fsid.Val[1]))
+	return id, nil
+}
+
+func foreign(fstype string) string {
+	return "changes made on other hosts cause no events on the network file system " + fstype
+}
+
+// sendUnwatched reports what is not watched if that has changed.
+func (w *watch) sendUnwatched() {
+	if !w.noticeDue {
+		return
+	}
+	w.noticeDue = false
+	var paths, reasons []string
+	for m, reason := range w.reasons {
+		path := m.point
+		if reason == fileMount {
+			path = parentOf(path) // what looks after it needs a directory
+		}
+		paths = append(paths, path)
+		if reason = fmt.Sprintf("%q: %s", m.point, reason); !slices.Contains(reasons, reason) {
+			reasons = append(reasons, reason)
+		}
+	}
+	paths = fewer(topmost(paths), maxUnwatched)
+	if slices.Equal(paths, w.unwatched) {
+		return
+	}
+	w.unwatched = paths
+	slices.Sort(reasons)
+	w.reporter.Unwatched(paths, strings.Join(reasons[:min(len(reasons), maxReasons)], "; "))
+}
+
+const (
+	fileMount = "a file that is mounted in the tree is only seen in its own directory"
+	// maxReasons keeps the notice readable.
+	maxReasons = 10
+)
