@@ -317,7 +317,7 @@ func TestNothingWaitsTooLong(t *testing.T) {
 			}
 			q.Add(now, c)
 			by := now
-			if beingWritten(c) {
+			if waits(c) {
 				by = now.Add(100 * ms)
 			}
 			if old, ok := latest[c.Path]; !ok || by.Before(old) {

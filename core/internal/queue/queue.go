@@ -8,6 +8,8 @@
 //   - A change whose file may still be being written is due Settle after the last such change and
 //     never later than MaxDelay after the first. It is one with ScopePath, with OpCreate or OpWrite,
 //     and with none of OpClose, OpRemove and OpRename.
+//   - A name that something was moved away from, with OpRemove and OpRename alone, waits in the same way:
+//     the name that it was moved to is at the destination before, or goes in the same batch.
 //   - Every other change is due at once, and ends the wait of its path. Only OpAttrib alone, which
 //     a copying program causes before it closes its file, leaves a waiting path as it is.
 //   - A path that failed is due when its backoff ends, or when a further change to it is.
@@ -28,8 +30,8 @@ import (
 
 // Config is what a Queue needs to know. The zero value of a field is its default.
 type Config struct {
-	Settle   time.Duration // quiet time of a file that is being written; default 0, no waiting
-	MaxDelay time.Duration // the longest such a file waits, even if it is below Settle; default 0
+	Settle   time.Duration // quiet time of a file that is being written or was moved away; default 0, no waiting
+	MaxDelay time.Duration // the longest such a path waits, even if it is below Settle; default 0
 
 	// Limit is how many paths are remembered, the directories above them included, before some are
 	// collapsed into subtrees. Default 20,000: two batches, and some 5 MiB.
@@ -94,7 +96,7 @@ func (q *Queue) Add(now time.Time, c sdk.Change) {
 
 	x := &entry{first: at, due: at, scope: c.Scope, ops: c.Ops}
 	switch {
-	case beingWritten(c):
+	case waits(c):
 		x.from = at
 		x.settling = true
 		x.due = at + instant(min(q.cfg.Settle, q.cfg.MaxDelay))
@@ -108,11 +110,12 @@ func (q *Queue) Add(now time.Time, c sdk.Change) {
 	q.wake(before)
 }
 
-// beingWritten reports whether the file of c may still be open for writing.
-func beingWritten(c sdk.Change) bool {
-	return c.Scope == sdk.ScopePath &&
-		c.Ops&(sdk.OpCreate|sdk.OpWrite) != 0 &&
-		c.Ops&(sdk.OpClose|sdk.OpRemove|sdk.OpRename) == 0
+// waits reports whether more about the path of c is likely to follow at once: its file may still be open
+// for writing, or it is the former name of something.
+func waits(c sdk.Change) bool {
+	written := c.Ops&(sdk.OpCreate|sdk.OpWrite) != 0 && c.Ops&(sdk.OpClose|sdk.OpRemove|sdk.OpRename) == 0
+	movedAway := c.Ops == sdk.OpRemove|sdk.OpRename
+	return c.Scope == sdk.ScopePath && (written || movedAway)
 }
 
 // Next tells from when on Take returns a batch, which may be in the past; false means that nothing is

@@ -102,6 +102,7 @@ func TestDue(t *testing.T) {
 		attrib = sdk.OpAttrib
 		gone   = sdk.OpRemove
 		moved  = sdk.OpCreate | sdk.OpRename
+		away   = sdk.OpRemove | sdk.OpRename
 	)
 	tests := []struct {
 		name  string
@@ -116,6 +117,9 @@ func TestDue(t *testing.T) {
 		{"removed", []step{{0, gone}}, 0},
 		{"created and removed", []step{{0, create | gone}}, 0},
 		{"moved here", []step{{0, moved}}, 0},
+		{"moved away", []step{{0, away}}, 20 * ms},
+		{"moved away, and something moved here", []step{{0, away}, {7 * ms, moved}}, 7 * ms},
+		{"written and moved away", []step{{0, closed}, {1 * ms, away}}, 0},
 		{"each write extends", []step{{0, create}, {15 * ms, write}, {30 * ms, write}}, 50 * ms},
 		{"never past the longest wait", []step{{0, write}, {19 * ms, write}, {38 * ms, write}, {57 * ms, write}, {76 * ms, write}, {95 * ms, write}}, 100 * ms},
 		{"a close ends the wait", []step{{0, create}, {5 * ms, write}, {7 * ms, closed}}, 7 * ms},
@@ -157,6 +161,19 @@ func TestDueWithoutSettle(t *testing.T) {
 		q.Add(t0, sdk.Change{Path: "f", Ops: sdk.OpWrite})
 		mustTake(t, q, t0, "f")
 	}
+}
+
+// The two halves of a rename come one after the other; at the destination neither name is missing.
+func TestRenameNeverLeavesNeitherName(t *testing.T) {
+	q := New(config())
+	q.Add(at(0), sdk.Change{Path: "old", Ops: sdk.OpRemove | sdk.OpRename})
+	if b := q.Take(at(0)); b != nil {
+		t.Fatalf("took %q before the new name is known", show(b.Changes()))
+	}
+	q.Add(at(1*ms), sdk.Change{Path: "new", Ops: sdk.OpCreate | sdk.OpRename})
+	b := mustTake(t, q, at(1*ms), "new")
+	q.Done(at(5*ms), b, nil)
+	mustTake(t, q, at(20*ms), "old")
 }
 
 func TestWriterHoldsUpNobody(t *testing.T) {
