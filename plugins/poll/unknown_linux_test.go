@@ -229,6 +229,29 @@ func TestMounts(t *testing.T) {
 		step("unbound", func() { must(t, unix.Unmount(a.path("m"), unix.MNT_DETACH)) })
 	}
 
+	t.Run("mounted while it is looked for", func(t *testing.T) {
+		a := newArea(t)
+		t.Cleanup(func() { unmountAll(a.path("m")) })
+		a.mkdir("m/d")
+		a.write("m/f")
+		tr, r := mustTree(t, a.root)
+		settle(t, tr, r)
+		tr.system.look = func(f folder, name []byte, e *entry, fresh bool) error {
+			err := f.look(name, e, fresh)
+			if string(name) == "m\x00" {
+				must(t, unix.Mount("none", a.path("m"), "tmpfs", 0, ""))
+			}
+			return err
+		}
+		mustPass(t, tr, false)
+		quiet(t, r.take())
+		tr.system = kernel
+		mustPass(t, tr, false)
+		changes := r.take()
+		named(t, changes, "m", sdk.ScopeSubtree)
+		quiet(t, changes, "m")
+	})
+
 	for name, change := range map[string]func(dir string){
 		"mounted over":       func(dir string) { must(t, unix.Mount("none", dir, "tmpfs", 0, "")) },
 		"unmounted":          func(dir string) { must(t, unix.Unmount(dir, 0)) },

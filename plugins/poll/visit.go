@@ -171,7 +171,7 @@ func (w *worker) lookAt(t *task, f folder, hot bool, lo, hi int) error {
 			e.gone = told != e.mode&typeMask && w.excluded(t, name[:len(name)-1], e.mode)
 		case err == unix.ENOENT:
 			e.gone = true
-		case false && denied(w.tree.system.look(f, []byte(".\x00"), new(entry), false)):
+		case denied(err) && denied(w.tree.system.look(f, []byte(".\x00"), new(entry), false)):
 			return err // it may be listed but not entered
 		default:
 			end := e.end
