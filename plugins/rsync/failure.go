@@ -85,12 +85,13 @@ var (
 
 // sshFailure recognizes what ssh says, and returns nil when it said nothing known.
 func sshFailure(remote, stderr string) error {
+	stderr = strings.ReplaceAll(stderr, "\r", "") // ssh ends its lines for a terminal
 	has := func(text string) bool { return strings.Contains(stderr, text) }
 	switch {
 	case has("REMOTE HOST IDENTIFICATION HAS CHANGED") || has("host key for") && has("has changed"):
-		return sdk.Misconfigured(fmt.Errorf("the host key of %s is not the one that ssh knows: if the machine was set up anew, remove the old key (ssh-keygen -R HOST) and connect once with ssh %s, as the user that filewatch runs as", remote, remote))
+		return sdk.Misconfigured(fmt.Errorf("the host key of %s is not the one that ssh knows: if the machine was set up anew, remove the old key (ssh-keygen -R HOST) and connect once with ssh %s, with the port and options of the ssh block, as the user that filewatch runs as", remote, remote))
 	case has("Host key verification failed") || has("host key is known for"):
-		return sdk.Misconfigured(fmt.Errorf("the host key of %s is unknown: connect once with ssh %s, as the user that filewatch runs as, and accept it (or add the output of ssh-keyscan to known_hosts)", remote, remote))
+		return sdk.Misconfigured(fmt.Errorf("the host key of %s is unknown: connect once with ssh %s, with the port and options of the ssh block, as the user that filewatch runs as, and accept it (or add the output of ssh-keyscan to known_hosts)", remote, remote))
 	case badConf.MatchString(stderr):
 		return sdk.Misconfigured(fmt.Errorf("ssh: %s", badConf.FindString(stderr)))
 	case refusal.MatchString(stderr):

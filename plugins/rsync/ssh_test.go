@@ -159,7 +159,7 @@ func TestRemoteFailures(t *testing.T) {
 			}
 			for range 2 {
 				res, err := f.try(paths("a")...)
-				if err == nil || !tt.class(err) || !strings.Contains(err.Error(), tt.want) {
+				if err == nil || !tt.class(err) || !strings.Contains(err.Error(), tt.want) || strings.ContainsAny(err.Error(), "\r\n") {
 					t.Errorf("%s", describe(res, err))
 				}
 			}
