@@ -45,8 +45,10 @@ bench: need-test ## measure a change's way to the far end beside plain rsync, an
 	$(GO) test -run '^$$' -bench . $$($(GO) list ./... | grep -v core/cmd/filewatch)
 
 .PHONY: soak
-soak: need-test ## the random tests with many seeds: about an hour
-	FILEWATCH_SEEDS=1000 $(GO) test -timeout 3h -run 'Oracle|Churn|Torture|Kill|Differential' ./...
+soak: need-test ## the random tests with many seeds: about two hours
+	FILEWATCH_SEEDS=1000 $(GO) test -timeout 1h -run Oracle ./plugins/...
+	FILEWATCH_SEEDS=200 $(GO) test -timeout 3h -run 'Churn|Kills' ./core/cmd/filewatch
+	$(GO) test -timeout 1h -run Rsync ./sdk/filter -filter.lists=5000
 
 .PHONY: generate
 generate: need-go ## write the code that comes from the proto file

@@ -22,17 +22,7 @@ import (
 	trees "github.com/filewatch/filewatch/sdk/plugintest/tree"
 )
 
-var (
-	oracleSeeds = flag.Int("oracle.seeds", envInt("FILEWATCH_ORACLE_SEEDS", 40), "seeds that the random tree oracle runs")
-	oracleFirst = flag.Uint64("oracle.first", 1, "first of these seeds")
-)
-
-func envInt(name string, value int) int {
-	if v, err := strconv.Atoi(os.Getenv(name)); err == nil {
-		return v
-	}
-	return value
-}
+var oracleFirst = flag.Uint64("oracle.first", 1, "first seed of the random tree oracle")
 
 // TestOracle changes a tree at random, as fast as it can, from two goroutines. A mirror is kept in step
 // only by what is reported, as the core does it. After the changes the mirror must become equal to the
@@ -41,7 +31,8 @@ func envInt(name string, value int) int {
 func TestOracle(t *testing.T) {
 	leakCheck(t)
 	var dirs, rescans int
-	for i := range *oracleSeeds {
+	seeds := trees.Seeds(t, 40)
+	for i := range seeds {
 		seed := *oracleFirst + uint64(i)
 		if !t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			d, r := oracle(t, seed)
@@ -50,7 +41,7 @@ func TestOracle(t *testing.T) {
 			break
 		}
 	}
-	t.Logf("%d seeds, %d directories, %d rescans of the whole tree", *oracleSeeds, dirs, rescans)
+	t.Logf("%d seeds, %d directories, %d rescans of the whole tree", seeds, dirs, rescans)
 }
 
 func oracle(t *testing.T, seed uint64) (dirs, rescans int) {

@@ -14,7 +14,7 @@ import (
 
 func TestChurnEndsEqual(t *testing.T) {
 	server := sshd.Start(t, sshd.Config{})
-	for seed := range seeds(t, 6) {
+	for seed := range tree.Seeds(t, 6) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			source, destination := dirs(t)
 			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Without: tree.HardLinks})
@@ -30,7 +30,7 @@ func TestChurnEndsEqual(t *testing.T) {
 
 // A file that is changed by a name which is gone at once leaves its other names to the rescan.
 func TestChurnWithHardLinksEndsEqual(t *testing.T) {
-	for seed := range seeds(t, 2) {
+	for seed := range tree.Seeds(t, 2) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			source, destination := dirs(t)
 			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{})
@@ -43,7 +43,7 @@ func TestChurnWithHardLinksEndsEqual(t *testing.T) {
 }
 
 func TestChurnWithExcludesEndsEqual(t *testing.T) {
-	for seed := range seeds(t, 3) {
+	for seed := range tree.Seeds(t, 3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			source, destination := dirs(t)
 			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Without: tree.HardLinks, Exclude: "cache"})
@@ -63,7 +63,7 @@ func TestChurnWithExcludesEndsEqual(t *testing.T) {
 // TestKillsDuringChurn kills one process after the other, at random, while files change.
 func TestKillsDuringChurn(t *testing.T) {
 	server := sshd.Start(t, sshd.Config{})
-	for seed := range seeds(t, 2) {
+	for seed := range tree.Seeds(t, 2) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			source, destination := dirs(t)
 			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Without: tree.HardLinks})

@@ -226,17 +226,3 @@ func shell(t *testing.T, dir, script string) {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
-
-// seeds returns how many seeds a random test runs with: few by default, FILEWATCH_SEEDS for more.
-func seeds(t *testing.T, few int) int {
-	t.Helper()
-	value, set := os.LookupEnv("FILEWATCH_SEEDS")
-	if !set {
-		return few
-	}
-	n, err := strconv.Atoi(value)
-	if err != nil {
-		t.Fatalf("FILEWATCH_SEEDS: %v", err)
-	}
-	return n
-}
