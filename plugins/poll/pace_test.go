@@ -158,6 +158,50 @@ func TestBarriers(t *testing.T) {
 	})
 }
 
+// TestLightProvesNothing: a barrier that waits for the root is reached by a full pass only.
+func TestLightProvesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		barriers := make(chan sdk.Barrier)
+		var broken, reached, fullSince atomic.Bool
+		w := watch{
+			reporter: newRecorder(),
+			progress: func() uint64 { return 0 },
+			pace:     pace{interval: time.Second, load: 0.1},
+			barriers: barriers,
+			pass: func(ctx context.Context, light bool) (outcome, error) {
+				if light {
+					time.Sleep(time.Millisecond)
+					return outcome{cost: time.Millisecond, complete: !broken.Load()}, nil
+				}
+				fullSince.Store(!broken.Load())
+				time.Sleep(10 * time.Second)
+				return outcome{cost: 10 * time.Second, complete: !broken.Load()}, nil
+			},
+		}
+		ended := make(chan error)
+		go func() { ended <- w.run(ctx) }()
+		time.Sleep(time.Minute)
+		broken.Store(true)
+		time.Sleep(time.Minute)
+		fullSince.Store(false)
+		barriers <- sdk.NewBarrier(func() {
+			if !fullSince.Load() {
+				t.Error("a light pass has proved something")
+			}
+			reached.Store(true)
+		})
+		time.Sleep(time.Minute)
+		broken.Store(false)
+		time.Sleep(10 * time.Minute)
+		if !reached.Load() {
+			t.Error("not reached")
+		}
+		cancel()
+		must(t, <-ended)
+	})
+}
+
 // TestStall: a file system that holds a call for long is not watched meanwhile.
 func TestStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -247,7 +247,9 @@ func TestManyOpen(t *testing.T) {
 	deep := strings.Repeat("d/", 2*maxHeld)
 	a.mkdir(deep)
 	for at := range 2 * maxHeld {
-		a.mkdir(filepath.Join(strings.Repeat("d/", at), "e"))
+		for _, beside := range strings.Split("abcefghi", "") { // most likely some of them are visited after d
+			a.mkdir(filepath.Join(strings.Repeat("d/", at), beside))
+		}
 	}
 	tr, r := mustTree(t, a.root)
 	settle(t, tr, r)
