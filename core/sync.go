@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/filewatch/filewatch/core/internal/config"
 	"github.com/filewatch/filewatch/core/internal/guard"
 	"github.com/filewatch/filewatch/core/internal/plan"
 	"github.com/filewatch/filewatch/core/internal/queue"
@@ -25,7 +26,7 @@ func newSyncBlock(s plan.Sync, plugins Plugins, logger hclog.Logger) *syncBlock 
 	logger = logger.With("sync", s.Name)
 	b := &syncBlock{plan: s}
 	b.root = watch.New(watch.Config{
-		Watcher: plugins.Watcher(s.Watcher.Plugin),
+		Watcher: watcherOf(s.Watcher.Plugin, plugins, logger),
 		Request: sdk.WatchRequest{Sync: s.Name, Root: s.Source, Exclude: s.Exclude, Config: s.Watcher.Config},
 		Rescan:  s.Rescan,
 		Change:  b.changed,
@@ -49,6 +50,14 @@ func newSyncBlock(s plan.Sync, plugins Plugins, logger hclog.Logger) *syncBlock 
 		}))
 	}
 	return b
+}
+
+// watcherOf returns the watcher that a block names, or the choice among the built-in ones.
+func watcherOf(name string, plugins Plugins, logger hclog.Logger) sdk.Watcher {
+	if name != config.AutoWatcher {
+		return plugins.Watcher(name)
+	}
+	return &watch.Auto{Local: plugins.Watcher("inotify"), Remote: plugins.Watcher("poll"), Logger: logger}
 }
 
 // run watches until ctx ends and transfers until then, or with a transfer under way until abort ends.

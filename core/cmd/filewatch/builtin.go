@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/filewatch/filewatch/plugins/inotify"
+	"github.com/filewatch/filewatch/plugins/poll"
 	"github.com/filewatch/filewatch/plugins/rsync"
 	"github.com/filewatch/filewatch/sdk"
 )
@@ -15,6 +16,7 @@ import (
 // itself again as `filewatch plugin NAME`.
 var builtins = map[string]func() sdk.Plugin{
 	"inotify": inotify.Plugin,
+	"poll":    poll.Plugin,
 	"rsync":   rsync.Plugin,
 }
 

@@ -24,6 +24,9 @@ var syncSchema = &hcl.BodySchema{
 	},
 }
 
+// AutoWatcher is the name of the watcher that is no plugin: one is chosen for the file system.
+const AutoWatcher = "auto"
+
 // builtin is what holds where neither the sync nor the defaults say otherwise.
 var builtin = settings{
 	Settings: Settings{
@@ -32,7 +35,7 @@ var builtin = settings{
 		MaxDelay: Value[time.Duration]{V: time.Second},
 		Rescan:   Value[time.Duration]{V: time.Hour},
 	},
-	watcher:   &Component{Kind: "watcher", Plugin: "inotify"},
+	watcher:   &Component{Kind: "watcher", Plugin: AutoWatcher},
 	transport: &Component{Kind: "transport", Plugin: "rsync"},
 }
 

@@ -32,10 +32,18 @@ func kindOf(c config.Component) sdk.Kind {
 	return sdk.KindWatcher
 }
 
+// automatic reports whether c leaves it to filewatch which plugin it is.
+func automatic(c config.Component) bool {
+	return kindOf(c) == sdk.KindWatcher && c.Plugin == config.AutoWatcher
+}
+
 // schemaOf returns the schema of the plugin that c names.
 func (p *planner) schemaOf(c config.Component) (schema.Schema, hcldec.Spec, bool) {
 	if c.Plugin == "" { // reported already
 		return schema.Schema{}, nil, false
+	}
+	if automatic(c) {
+		return schema.Schema{}, hcldec.ObjectSpec{}, true
 	}
 	d, ok := p.described[c.Plugin]
 	if !ok {
@@ -118,6 +126,9 @@ func (p *planner) component(c config.Component, out *Component) bool {
 
 // validate lets the plugin judge a component's configuration, for a transport with one destination.
 func (p *planner) validate(d *draft, c config.Component, component Component, dest destination) {
+	if automatic(c) {
+		return
+	}
 	found, err := p.cat.Validate(p.ctx, c.Plugin, kindOf(c), sdk.ValidateRequest{
 		Sync:        d.cfg.Name,
 		Source:      d.source.path,

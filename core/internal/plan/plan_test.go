@@ -247,7 +247,7 @@ func TestPluginsAreAskedOnce(t *testing.T) {
 	dir := realDir(t)
 	t.Chdir(dir)
 	mkdir(t, "src")
-	text := syncOf(`"src/"`, `["h:/x", "w:/x"]`) + strings.Replace(syncOf(`"src/"`, `"h:/y"`), `"s"`, `"t"`, 1) + "defaults {\n  exclude = [\"a\"]\n}\n"
+	text := syncOf(`"src/"`, `["h:/x", "w:/x"]`) + strings.Replace(syncOf(`"src/"`, `"h:/y"`), `"s"`, `"t"`, 1) + "defaults {\n  exclude = [\"a\"]\n  watcher \"inotify\" {}\n}\n"
 	if err := os.WriteFile("sync.hcl", []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
