@@ -29,10 +29,13 @@ type group struct {
 	events uint64   // watched in every file system
 }
 
-// newGroup makes a group without marks. With oldRenames it does without FAN_RENAME.
-func newGroup(oldRenames bool) (*group, error) {
+// newGroup makes a group without marks.
+func (t tuning) newGroup() (*group, error) {
 	const flags = unix.FAN_CLASS_NOTIF | unix.FAN_CLOEXEC | unix.FAN_NONBLOCK | unix.FAN_REPORT_DFID_NAME
-	fd, err := unix.FanotifyInit(flags|unix.FAN_UNLIMITED_QUEUE, unix.O_RDONLY|unix.O_CLOEXEC)
+	fd, err := -1, error(unix.EPERM)
+	if !t.shortQueue {
+		fd, err = unix.FanotifyInit(flags|unix.FAN_UNLIMITED_QUEUE, unix.O_RDONLY|unix.O_CLOEXEC)
+	}
 	if err == unix.EPERM {
 		fd, err = unix.FanotifyInit(flags, unix.O_RDONLY|unix.O_CLOEXEC)
 	}
@@ -40,7 +43,7 @@ func newGroup(oldRenames bool) (*group, error) {
 		return nil, startError(err)
 	}
 	g := &group{fd: fd, file: os.NewFile(uintptr(fd), "fanotify"), events: fsEvents | unix.FAN_RENAME}
-	if oldRenames {
+	if t.oldRenames {
 		g.events = fsEvents | halves
 	}
 	return g, nil
@@ -91,7 +94,7 @@ func startError(err error) error {
 				"raise the limit (LimitNOFILE= in a systemd unit, `ulimit -n` in a shell)", lim.Cur))
 		}
 		return sdk.Misconfigured(fmt.Errorf("start fanotify: all fanotify groups that this user may have are in use; "+
-			"raise fs.fanotify.max_user_groups with sysctl(8), or %s", instead))
+			"raise fs.fanotify.max_user_groups with sysctl(8), and user.max_fanotify_groups in a container, or %s", instead))
 	}
 	return fmt.Errorf("start fanotify: %w", err)
 }

@@ -77,16 +77,17 @@ func (w *watch) report(p place, e *event, n *entry) {
 	case e.isDir() && c.Ops&sdk.OpCreate != 0:
 		c.Scope = sdk.ScopeSubtree
 		c.Ops |= sdk.OpClose // nothing more to wait for
-	case !e.isDir() && e.has(writes) && !w.written(c.Path, e, c.Ops):
+	case e.isDir() || !e.has(writes|renames) || c.Ops&sdk.OpRemove != 0 && !e.has(writes):
+	case !w.look(c.Path, e, c.Ops):
 		return
 	}
 	w.reporter.Change(c)
 }
 
-// written looks at a file that was written to, for other names that it may have. It reports false when
-// the file no longer has this name, and another event tells of that: a log that is removed while it is
-// open may be written to for ever.
-func (w *watch) written(path string, e *event, op sdk.Op) bool {
+// look looks at a file that was written to, or that was renamed and perhaps written to before, for other
+// names that it may have. It reports false when the file no longer has this name, and another event
+// tells of that: a log that is removed while it is open may be written to for ever.
+func (w *watch) look(path string, e *event, op sdk.Op) bool {
 	if !w.enter(w.views[0]) {
 		return true
 	}

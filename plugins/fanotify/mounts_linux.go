@@ -120,9 +120,8 @@ func (w *watch) remount() error {
 	if err != nil {
 		return fmt.Errorf("fanotify needs /proc: %w", err)
 	}
-	w.table = string(table)
 	rootID, _ := mountID(root.fd)
-	own, mounts := parseMounts(w.table, root.path, rootID)
+	own, mounts := parseMounts(string(table), root.path, rootID)
 	root.mount = own
 
 	views := []*view{root}

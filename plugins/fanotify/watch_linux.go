@@ -21,6 +21,7 @@ type tuning struct {
 	probe      time.Duration // for the first event to arrive
 	own        bool          // report what this process changes, too
 	oldRenames bool          // do as with a kernel that does not know FAN_RENAME
+	shortQueue bool          // do as where the kernel grants no unlimited queue
 	beforeRead func()        // called before each read from the kernel, if set
 }
 
@@ -59,7 +60,6 @@ type watch struct {
 	views     []*view          // of the root and of what is mounted below it; the root's first
 	reasons   map[mount]string // why other mounts have no view
 	unwatched []string         // as reported
-	table     string           // of the mounts, as read last
 	cache     cache
 
 	probed     bool  // an event about the root has arrived
@@ -71,7 +71,7 @@ type watch struct {
 }
 
 func (t tuning) watch(ctx context.Context, root string, exclude *filter.Filter, asked <-chan sdk.Barrier, r sdk.Reporter) error {
-	g, err := newGroup(t.oldRenames)
+	g, err := t.newGroup()
 	if err != nil {
 		return err
 	}
@@ -179,11 +179,10 @@ func (w *watch) run() error {
 	check := time.NewTicker(w.check)
 	defer check.Stop()
 	for {
-		err := w.mend()
-		w.leave()
-		if err != nil {
+		if err := w.mend(); err != nil {
 			return err
 		}
+		var err error
 		select {
 		case <-w.ctx.Done():
 			return nil
@@ -282,9 +281,7 @@ func (w *watch) mend() error {
 		w.barriers.meet(w.links)
 	}
 	if len(w.barriers.met) > 0 {
-		table, err := os.ReadFile(mountTable)
-		w.remountDue = w.remountDue || err != nil || string(table) != w.table
-		w.suspect = true
+		w.remountDue = true // which the kernel may not have told yet
 	}
 	if w.remountDue {
 		if err := w.remount(); err != nil {
@@ -299,6 +296,7 @@ func (w *watch) mend() error {
 		}
 	}
 	w.sendUnwatched()
+	w.leave() // first: who waits for the barrier may want to unmount
 	w.barriers.reached(w.links)
 	return w.barriers.send()
 }
