@@ -6,10 +6,10 @@ locals {
 }
 
 defaults {
-  user     = "backup"
-  rescan   = "2h"
-  settle   = "50ms" # files here are written slowly
-  exclude  = ["lost+found/"]
+  user    = "backup"
+  rescan  = "2h"
+  settle  = "50ms" # files here are written slowly
+  exclude = ["lost+found/"]
 }
 
 sync "home" {
