@@ -45,6 +45,32 @@ func TestFileBecomesFIFO(t *testing.T) {
 	f.equal(tree.Options{})
 }
 
+// A directory that was renamed is at the destination under one name at least, at every moment.
+func TestRenamedDirectoryIsNeverMissing(t *testing.T) {
+	f := local(t)
+	f.write(f.src, "z-old/file")
+	f.must(os.WriteFile(filepath.Join(f.src, "z-old", "big"), make([]byte, 1<<20), 0o644))
+	f.sync(subtrees("")...)
+	f.must(os.Rename(filepath.Join(f.src, "z-old"), filepath.Join(f.src, "new")))
+	f.slow()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f.sync(append(paths("z-old"), subtrees("new")...)...)
+	}()
+	for {
+		if !f.exists("z-old/big") && !f.exists("new/big") {
+			t.Error("neither name is there")
+		}
+		select {
+		case <-done:
+			f.equal(tree.Options{})
+			return
+		default:
+		}
+	}
+}
+
 const concurrentSeeds = 2
 
 func churnConcurrently(f *fixture, seed uint64) {

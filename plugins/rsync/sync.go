@@ -139,17 +139,18 @@ func (s *session) steps(w work) []step {
 	if w.full {
 		return []step{{func() job { return s.treesJob(nil) }, func(p string) []string { return []string{p} }}}
 	}
+	// What appeared goes before what is gone, so that of a directory that was renamed there is always one
+	// name at the destination. A tree needs nothing of the entries: the directories above it go along.
 	var steps []step
-	if len(w.entries) > 0 {
-		blame := blameEntries(w.entries)
-		steps = append(steps, step{func() job { return s.pathsJob(w.entries) }, blame})
-	}
 	if len(w.trees) > 0 {
 		var list []string
 		for _, p := range w.trees {
 			list = append(list, "./"+p)
 		}
 		steps = append(steps, step{func() job { return s.treesJob(list) }, blameTrees(w.trees)})
+	}
+	if len(w.entries) > 0 {
+		steps = append(steps, step{func() job { return s.pathsJob(w.entries) }, blameEntries(w.entries)})
 	}
 	// The root's attributes go along with any other list.
 	if w.root && len(steps) == 0 {
