@@ -11,7 +11,7 @@
 // # What is found when
 //
 // As long as a full pass costs no more than its share of the load, every change is found within the
-// interval: with the defaults, some 200,000 entries in the cache of a local file system. In a larger
+// interval: with the defaults, some 100,000 entries in the cache of a local file system. In a larger
 // tree half of the load goes to full passes, as often as it allows, and half to light ones in between,
 // at the interval if it allows that. A light pass looks at every directory, reads those that have
 // changed, and looks at the files that have changed in the last minutes: what is created, removed,
