@@ -52,7 +52,7 @@ func TestRenamedDirectoryIsNeverMissing(t *testing.T) {
 	f.must(os.WriteFile(filepath.Join(f.src, "z-old", "big"), make([]byte, 1<<20), 0o644))
 	f.sync(subtrees("")...)
 	f.must(os.Rename(filepath.Join(f.src, "z-old"), filepath.Join(f.src, "new")))
-	f.slow()
+	f.config().BWLimit = "1M"
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
