@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/filewatch/filewatch/sdk"
 	trees "github.com/filewatch/filewatch/sdk/plugintest/tree"
 	"github.com/filewatch/filewatch/sdk/wire"
 )
@@ -65,7 +64,7 @@ func TestManyBarriers(t *testing.T) {
 	for i := range 1000 {
 		mark, file := w.mark(), fmt.Sprint(i)
 		a.write(file)
-		w.barriers <- sdk.NewBarrier(func() {
+		w.ask(func() {
 			reached.Add(1)
 			w.named(mark, file)
 		})
@@ -178,7 +177,7 @@ func TestBarrierDirectoryRemoved(t *testing.T) {
 		must(t, os.RemoveAll(left[0]))
 	}
 	must(t, os.RemoveAll(run))
-	w.barriers <- sdk.NewBarrier(func() { t.Error("reached") })
+	w.ask(func() { t.Error("reached") })
 	<-w.done
 	if w.err == nil {
 		t.Error("the watch ended without an error")

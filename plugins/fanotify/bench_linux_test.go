@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/filewatch/filewatch/sdk"
 )
 
 // BenchmarkReady measures the time until a tree of 11,000 directories is watched.
@@ -79,7 +77,7 @@ func BenchmarkEvents(b *testing.B) {
 				before := processTime()
 				gate.open()
 				reached := make(chan struct{})
-				w.barriers <- sdk.NewBarrier(func() { close(reached) })
+				w.ask(func() { close(reached) })
 				<-reached
 				cpu += processTime() - before
 				events += n

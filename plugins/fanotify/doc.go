@@ -12,12 +12,14 @@
 // place compared.
 //
 // Each file system that is mounted below the root has a mark of its own, from when the kernel says
-// that the mounts have changed. No file descriptor is kept open in any of them between events, for that
-// would make them busy for umount(8).
+// that the mounts have changed. A file descriptor is open in one of them only while an event in it is
+// acted on, for that makes it busy for umount(8).
 //
 // Limits that the kernel sets: changes made on another host of a network file system, by a write
 // through mmap before the file is closed, and in the layers below an overlay are not seen, and neither
 // are those made through a handle, as an NFS server does it, of a file that nobody on this host has
 // looked up by its name lately. A file with several hard links is reported under the name it was changed
-// by at once, and under its others when a search has found them.
+// by at once, and under its others when a search has found them; not if the name it was changed by is
+// outside the tree or excluded, or is removed at the same moment. The periodic rescan finds what is not
+// seen.
 package fanotify

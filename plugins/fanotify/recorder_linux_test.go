@@ -182,15 +182,19 @@ func (w *watched) only(mark int, paths ...string) {
 	}
 }
 
+// ask sends a barrier, unless the watch has ended.
+func (w *watched) ask(reached func()) {
+	select {
+	case w.barriers <- sdk.NewBarrier(reached):
+	case <-w.done:
+	}
+}
+
 // prove waits until the watch has reached a barrier.
 func (w *watched) prove() {
 	w.t.Helper()
 	reached := make(chan struct{})
-	select {
-	case w.barriers <- sdk.NewBarrier(func() { close(reached) }):
-	case <-w.done:
-		w.t.Fatalf("watch ended: %v", w.err)
-	}
+	w.ask(func() { close(reached) })
 	select {
 	case <-reached:
 	case <-w.done:

@@ -82,6 +82,25 @@ func TestOverlayRoot(t *testing.T) {
 	a.umount("o")
 }
 
+// TestRefusals: what other file systems say is told with what to use instead.
+func TestRefusals(t *testing.T) {
+	for err, want := range map[error]string{
+		unix.EXDEV:      "subvolume of a btrfs file system",
+		unix.ENODEV:     "type btrfs",
+		unix.EOPNOTSUPP: "type btrfs",
+		unix.ENOSPC:     "fs.fanotify.max_user_marks",
+		unix.EPERM:      capabilities,
+		unix.EIO:        "input/output error",
+	} {
+		got := markError("/srv", "btrfs", err)
+		for _, s := range []string{want, "/srv", `watcher "inotify" {}`} {
+			if !sdk.IsMisconfigured(got) || !strings.Contains(got.Error(), s) {
+				t.Errorf("%v: %q is not in %q", err, s, got)
+			}
+		}
+	}
+}
+
 func TestProcRoot(t *testing.T) { refused(t, production, "/proc/self", "proc") }
 
 // TestSilence: a file system that reports nothing is not trusted.

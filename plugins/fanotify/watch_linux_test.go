@@ -140,7 +140,7 @@ func TestRootLostIsNotProved(t *testing.T) {
 	w := start(t, production.watch, a.path("r"))
 	a.rm("r")
 	must(t, os.Symlink("q", a.path("r")))
-	w.barriers <- sdk.NewBarrier(func() { t.Error("reached") })
+	w.ask(func() { t.Error("reached") })
 	<-w.done
 	if !sdk.IsRootLost(w.err) {
 		t.Errorf("got %v", w.err)
