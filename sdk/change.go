@@ -71,6 +71,19 @@ func (c Change) String() string {
 	return path
 }
 
+// validPath reports whether p has the form of a Change.Path.
+func validPath(p string) bool {
+	if p == "" {
+		return true
+	}
+	for name := range strings.SplitSeq(p, "/") {
+		if name == "" || name == "." || name == ".." {
+			return false
+		}
+	}
+	return !strings.Contains(p, "\x00")
+}
+
 // Covers reports whether the scope of c takes in path.
 func (c Change) Covers(path string) bool {
 	if c.Path == path {

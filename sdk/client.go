@@ -191,7 +191,13 @@ func (c *Client) Sync(ctx context.Context, req SyncRequest, progress func(Progre
 		case *pluginpb.SyncResponse_Progress:
 			progress(Progress{Files: m.Progress.GetFiles(), Bytes: m.Progress.GetBytes()})
 		case *pluginpb.SyncResponse_Result:
-			return resultFromProto(m.Result), nil
+			result := resultFromProto(m.Result)
+			for _, f := range result.Failed {
+				if !validPath(f.Path) {
+					return Result{}, fmt.Errorf("the transport says that %q failed (%s), which is no path relative to the root: nothing counts as transferred", f.Path, f.Text)
+				}
+			}
+			return result, nil
 		}
 	}
 }

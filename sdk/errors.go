@@ -7,7 +7,7 @@ import "errors"
 func Unavailable(err error) error { return &classified{err, classUnavailable} }
 
 // Misconfigured marks err as "it will not work until a person mends something". filewatch shows the
-// text, which therefore says what to do, and tries again rarely.
+// text as an error, so it says what to do, and tries again with growing pauses.
 func Misconfigured(err error) error { return &classified{err, classMisconfigured} }
 
 // RootLost marks err as "the root is missing, or is no longer the directory it was".

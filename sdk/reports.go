@@ -56,7 +56,7 @@ func (r *reports) Change(c Change) {
 	if !r.ready {
 		return
 	}
-	if len(r.pending) > 0 && r.pending[0].Covers(c.Path) && r.pending[0].Path == "" {
+	if len(r.pending) > 0 && r.pending[0].Path == "" && r.pending[0].Scope == ScopeSubtree {
 		return // the whole root is in doubt already
 	}
 	if i, ok := r.index[c.Path]; ok {
@@ -97,12 +97,13 @@ func (r *reports) reach(id uint64) {
 	r.signal()
 }
 
-// takeReached returns the barriers that have nothing left to wait for, once.
+// takeReached returns the barriers that have nothing left to wait for, once. What is not watched has to
+// be known before.
 func (r *reports) takeReached() []uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var ids []uint64
-	for len(r.reached) > 0 && r.reached[0].after == 0 {
+	for len(r.reached) > 0 && r.reached[0].after == 0 && r.unwatched == nil {
 		ids = append(ids, r.reached[0].id)
 		r.reached = r.reached[1:]
 	}

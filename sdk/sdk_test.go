@@ -446,3 +446,100 @@ func TestChangeString(t *testing.T) {
 		}
 	}
 }
+
+// The root's own attributes in doubt must not hide that everything below it is.
+func TestOverflowAfterAChangeOfTheRootItself(t *testing.T) {
+	r := newReports()
+	r.Ready()
+	r.Change(Change{Ops: OpAttrib})
+	r.Change(Change{Path: "a"})
+	r.Change(Change{Scope: ScopeSubtree})
+	if batch := r.takeBatch(); len(batch) != 1 || batch[0].Scope != ScopeSubtree || batch[0].Path != "" {
+		t.Errorf("sent %v", batch)
+	}
+}
+
+// A barrier is not reached before the host knows what is not watched, and nothing comes before Ready.
+func TestUnwatchedComesBeforeReached(t *testing.T) {
+	r := newReports()
+	r.Ready()
+	r.Unwatched([]string{"a"}, "limit")
+	r.reach(1)
+	if ids := r.takeReached(); len(ids) != 0 {
+		t.Errorf("reached %v before the list was sent", ids)
+	}
+	if u := r.takeUnwatched(); u == nil {
+		t.Error("no list")
+	}
+	if ids := r.takeReached(); len(ids) != 1 {
+		t.Errorf("reached %v after the list was sent", ids)
+	}
+}
+
+func TestUnwatchedBeforeReadyArrivesAfterIt(t *testing.T) {
+	c, _ := dial(t, Plugin{Name: "x", Watcher: watchFunc(func(ctx context.Context, _ WatchRequest, r Reporter) error {
+		r.Unwatched([]string{"a"}, "limit")
+		time.Sleep(10 * time.Millisecond) // long enough for it to be sent, if that were the order
+		r.Ready()
+		<-ctx.Done()
+		return nil
+	})})
+	host := &recorder{}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Watch(ctx, WatchRequest{Root: "/r"}, host) }()
+	eventually(t, "the list arrives", func() bool {
+		host.mu.Lock()
+		defer host.mu.Unlock()
+		if host.ready == 0 && host.unwatched != nil {
+			t.Error("the list came before Ready")
+		}
+		return host.ready == 1 && host.unwatched != nil
+	})
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+var badPaths = []string{"/etc", "..", "../x", "a/../b", "a//b", "a/", ".", "a\x00b"}
+
+// What a plugin says of paths that are none must neither confirm the wrong thing nor get lost.
+func TestPathsOfPluginsAreChecked(t *testing.T) {
+	for _, path := range badPaths {
+		c, _ := dial(t, Plugin{Name: "x",
+			Transport: &testTransport{func(context.Context, SyncRequest, func(Progress)) (Result, error) {
+				return Result{Failed: []PathError{{Path: path, Text: "no"}}}, nil
+			}},
+			Watcher: watchFunc(func(ctx context.Context, _ WatchRequest, r Reporter) error {
+				r.Ready()
+				r.Unwatched([]string{"ok", path}, "limit")
+				r.Change(Change{Path: path})
+				<-ctx.Done()
+				return nil
+			}),
+		})
+		if _, err := c.Sync(t.Context(), SyncRequest{}, nil); err == nil {
+			t.Errorf("a failed path %q was taken", path)
+		}
+		host := &recorder{}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- c.Watch(ctx, WatchRequest{Root: "/r"}, host) }()
+		eventually(t, "the change arrives", func() bool { return host.covers("anything") })
+		host.mu.Lock()
+		if !cmp.Equal(host.unwatched, []string{""}) || len(host.changes) != 1 {
+			t.Errorf("%q: unwatched %q, changes %v", path, host.unwatched, host.changes)
+		}
+		host.mu.Unlock()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	for _, path := range []string{"", "a", "a/b", "...", "..a", "a/.b", " ", "\xff\n"} {
+		if !validPath(path) {
+			t.Errorf("%q is refused", path)
+		}
+	}
+}

@@ -74,8 +74,10 @@ func (s *server) exitWithHost() {
 	}()
 }
 
-// close closes what the plugin holds open.
-func (s *server) close() {
+// close closes what the plugin holds open, once.
+func (s *server) close() { s.closed.Do(s.closeComponents) }
+
+func (s *server) closeComponents() {
 	for _, component := range s.components() {
 		closer, ok := component.(io.Closer)
 		if !ok {

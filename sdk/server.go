@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -25,7 +26,8 @@ type server struct {
 	description *pluginpb.DescribeResponse
 	logger      hclog.Logger
 	work        *work // Sync calls
-	watches     *work // Watch streams: nothing in them is worth waiting for
+	watches     *work // Watch streams
+	closed      sync.Once
 }
 
 func newServer(p Plugin, logger hclog.Logger) *server {
@@ -85,7 +87,7 @@ func (s *server) Validate(ctx context.Context, req *pluginpb.ValidateRequest) (*
 }
 
 func (s *server) Drain(_ context.Context, req *pluginpb.DrainRequest) (*pluginpb.DrainResponse, error) {
-	s.watches.drain(0)
+	go s.watches.drain(0) // nothing in them is worth waiting for
 	s.work.drain(time.Duration(req.GetTimeoutMs()) * time.Millisecond)
 	return &pluginpb.DrainResponse{}, nil
 }

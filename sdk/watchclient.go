@@ -34,6 +34,7 @@ func (w *watchStream) ask(ctx context.Context, barriers <-chan Barrier) {
 			w.asked++
 			id := w.asked
 			w.barriers[id] = b
+			delete(w.barriers, id-maxBarriers) // never answered
 			w.mu.Unlock()
 			w.send(&pluginpb.WatchRequest{Message: &pluginpb.WatchRequest_Barrier_{
 				Barrier: &pluginpb.WatchRequest_Barrier{Id: id},
@@ -52,11 +53,17 @@ func (w *watchStream) received(resp *pluginpb.WatchResponse, r Reporter) {
 	case *pluginpb.WatchResponse_Unwatched_:
 		paths := make([]string, len(m.Unwatched.GetPaths()))
 		for i, p := range m.Unwatched.GetPaths() {
-			paths[i] = string(p)
+			if paths[i] = string(p); !validPath(paths[i]) {
+				paths = []string{""}
+				break
+			}
 		}
 		r.Unwatched(paths, m.Unwatched.GetReason())
 	case *pluginpb.WatchResponse_Batch_:
 		for _, change := range changesFromProto(m.Batch.GetChanges()) {
+			if !validPath(change.Path) {
+				change = Change{Scope: ScopeSubtree} // it means something, who knows what
+			}
 			r.Change(change)
 		}
 		w.send(&pluginpb.WatchRequest{Message: &pluginpb.WatchRequest_Ack_{

@@ -77,8 +77,12 @@ func (s *server) Watch(stream grpc.BidiStreamingServer[pluginpb.WatchRequest, pl
 				}
 				continue
 			}
+			a := req.GetAck()
+			if a == nil {
+				continue // of a later version of the protocol
+			}
 			select {
-			case acks <- req.GetAck().GetSeq():
+			case acks <- a.GetSeq():
 			case <-ctx.Done():
 				return
 			}
@@ -107,6 +111,9 @@ func (s *server) sendReports(ctx context.Context, stream grpc.BidiStreamingServe
 			if err := stream.Send(&pluginpb.WatchResponse{Message: &pluginpb.WatchResponse_Ready_{Ready: &pluginpb.WatchResponse_Ready{}}}); err != nil {
 				return err
 			}
+		}
+		if !readySent {
+			continue // all else is about what is seen from then on
 		}
 		if u := r.takeUnwatched(); u != nil {
 			if err := stream.Send(unwatchedToProto(u)); err != nil {

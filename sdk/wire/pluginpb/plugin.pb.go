@@ -13,9 +13,10 @@
 // carries all that it needs.
 //
 // A call fails with a gRPC status. UNAVAILABLE: the other side cannot be reached, everything may be
-// tried again soon. FAILED_PRECONDITION: it will not work until a person mends something; filewatch
-// shows the text and tries again rarely. Any other code: tried again with backoff. The text is shown
-// to the operator as it is, so it says what happened and what to do.
+// tried again soon. FAILED_PRECONDITION: it will not work until a person mends something; it is shown
+// as an error and tried again with growing pauses. NOT_FOUND: the root is missing or not the directory it
+// was; nothing is done until it is. Any other code: tried again with growing pauses. The text is shown to
+// the operator as it is, so it says what happened and what to do.
 //
 // Changes within a major version are additions: new fields and new calls that have a safe meaning
 // when they are missing.

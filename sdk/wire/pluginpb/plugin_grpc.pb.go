@@ -13,9 +13,10 @@
 // carries all that it needs.
 //
 // A call fails with a gRPC status. UNAVAILABLE: the other side cannot be reached, everything may be
-// tried again soon. FAILED_PRECONDITION: it will not work until a person mends something; filewatch
-// shows the text and tries again rarely. Any other code: tried again with backoff. The text is shown
-// to the operator as it is, so it says what happened and what to do.
+// tried again soon. FAILED_PRECONDITION: it will not work until a person mends something; it is shown
+// as an error and tried again with growing pauses. NOT_FOUND: the root is missing or not the directory it
+// was; nothing is done until it is. Any other code: tried again with growing pauses. The text is shown to
+// the operator as it is, so it says what happened and what to do.
 //
 // Changes within a major version are additions: new fields and new calls that have a safe meaning
 // when they are missing.
@@ -242,8 +243,8 @@ const (
 //
 // WatcherService is served by plugins that watch.
 type WatcherServiceClient interface {
-	// Watch watches one root for as long as the stream is open. The first request is Open, all
-	// further ones are Ack.
+	// Watch watches one root for as long as the stream is open. The first request is Open; an
+	// Ack answers each batch, and a Barrier may come at any time.
 	//
 	// A change means "this path may differ from what you last saw", never more: it may be reported
 	// late, twice, merged with others or without need. It must never be missing. Whatever the watcher
@@ -287,8 +288,8 @@ type WatcherService_WatchClient = grpc.BidiStreamingClient[WatchRequest, WatchRe
 //
 // WatcherService is served by plugins that watch.
 type WatcherServiceServer interface {
-	// Watch watches one root for as long as the stream is open. The first request is Open, all
-	// further ones are Ack.
+	// Watch watches one root for as long as the stream is open. The first request is Open; an
+	// Ack answers each batch, and a Barrier may come at any time.
 	//
 	// A change means "this path may differ from what you last saw", never more: it may be reported
 	// late, twice, merged with others or without need. It must never be missing. Whatever the watcher
