@@ -97,14 +97,6 @@ func splitKey(key []byte) (fsid [fsidSize]byte, handle unix.FileHandle) {
 	return [fsidSize]byte(key), unix.NewFileHandle(kind, key[keyHead:])
 }
 
-// makeKey is the reverse of splitKey.
-func makeKey(fsid [fsidSize]byte, handle unix.FileHandle) []byte {
-	key := append([]byte(nil), fsid[:]...)
-	key = binary.NativeEndian.AppendUint32(key, uint32(handle.Size()))
-	key = binary.NativeEndian.AppendUint32(key, uint32(handle.Type()))
-	return append(key, handle.Bytes()...)
-}
-
 const (
 	removals = unix.FAN_DELETE | unix.FAN_MOVED_FROM
 	arrivals = unix.FAN_CREATE | unix.FAN_MOVED_TO

@@ -31,14 +31,6 @@ func (q *queue) put(events []byte) {
 	q.signal()
 }
 
-// lose says that something was lost after what has been put.
-func (q *queue) lose() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.lost = true
-	q.signal()
-}
-
 // fail says that nothing more will be put.
 func (q *queue) fail(err error) {
 	q.mu.Lock()
