@@ -5,6 +5,7 @@ package transfer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -53,8 +54,9 @@ type Config struct {
 type Destination struct {
 	config Config
 	queue  *queue.Queue
-	proved chan struct{} // capacity 1: the proof that was asked for last has come
-	asked  atomic.Uint64 // number of that proof; a transfer makes it void
+	proved chan uint64 // capacity 1: number of a proof that has come
+
+	asked atomic.Uint64 // number of the proof that counts; a transfer makes it void
 
 	// Of the goroutine in Run:
 	retry     backoff.Backoff
@@ -68,7 +70,7 @@ func New(c Config) *Destination {
 	return &Destination{
 		config: c,
 		queue:  queue.New(c.Queue),
-		proved: make(chan struct{}, 1),
+		proved: make(chan uint64, 1),
 		retry:  backoff.Backoff{Min: retryMin, Max: retryMax},
 	}
 }
@@ -137,8 +139,8 @@ func (d *Destination) waitDue(ctx context.Context) bool {
 		select {
 		case <-due:
 		case <-d.queue.Changed():
-		case <-d.proved:
-			d.sayInSync()
+		case n := <-d.proved:
+			d.sayInSync(n)
 		case <-ctx.Done():
 		}
 	}
@@ -149,10 +151,6 @@ func (d *Destination) waitDue(ctx context.Context) bool {
 // batch is confirmed.
 func (d *Destination) transfer(ctx context.Context, batch *queue.Batch) ([]sdk.PathError, error) {
 	d.asked.Add(1)
-	select {
-	case <-d.proved:
-	default:
-	}
 	changes := batch.Changes()
 	started := time.Now()
 	reported := started
@@ -210,14 +208,18 @@ func (d *Destination) prove() {
 		return
 	}
 	if all, reason := d.config.Watched(); !all {
-		d.config.Logger.Warn("all known changes are sent, but not everything is watched", "err", reason)
+		d.say(hclog.Warn, "all known changes are sent, but not everything is watched", errors.New(reason))
 		return
 	}
 	asked := d.asked.Add(1)
 	d.config.Prove(func() {
 		if d.asked.Load() == asked {
 			select {
-			case d.proved <- struct{}{}:
+			case <-d.proved: // of an older one, which no longer counts
+			default:
+			}
+			select {
+			case d.proved <- asked:
 			default:
 			}
 		}
@@ -225,8 +227,8 @@ func (d *Destination) prove() {
 }
 
 // sayInSync is called when the proof has come.
-func (d *Destination) sayInSync() {
-	if all, _ := d.config.Watched(); all && d.queue.Empty() {
+func (d *Destination) sayInSync(proof uint64) {
+	if all, _ := d.config.Watched(); all && proof == d.asked.Load() && d.queue.Empty() {
 		d.config.Logger.Info("in sync")
 	}
 }
@@ -234,9 +236,10 @@ func (d *Destination) sayInSync() {
 // worked notes that the destination could be reached.
 func (d *Destination) worked() {
 	d.retry.Reset()
-	if !d.awaySince.IsZero() {
-		d.config.Logger.Info("works again", "after", time.Since(d.awaySince).Round(time.Second).String())
+	if d.awaySince.IsZero() {
+		return
 	}
+	d.config.Logger.Info("works again", "after", time.Since(d.awaySince).Round(time.Second).String())
 	d.awaySince, d.lastError = time.Time{}, ""
 }
 

@@ -88,7 +88,7 @@ func start(t *testing.T, reply func(context.Context, int, sdk.SyncRequest) (sdk.
 	f.Destination = New(Config{
 		Sync: "s", Source: f.source, Destination: sdk.Endpoint{Path: "/dest"},
 		Transport: f.transport,
-		Guard:     guard.New(f.source),
+		Guard:     guard.New(f.source, false),
 		Watched:   func() (bool, string) { return f.watched, "watch limit" },
 		Prove:     func(reached func()) { f.prove(reached) },
 		Logger:    hclog.New(&hclog.LoggerOptions{Output: f.log}),
@@ -290,7 +290,7 @@ func TestOnce(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tr := &transport{reply: func(context.Context, int, sdk.SyncRequest) (sdk.Result, error) { return tt.result, tt.err }}
-			d := New(Config{Source: t.TempDir(), Transport: tr, Guard: guard.New(t.TempDir()), Logger: hclog.NewNullLogger(),
+			d := New(Config{Source: t.TempDir(), Transport: tr, Guard: guard.New(t.TempDir(), false), Logger: hclog.NewNullLogger(),
 				Watched: func() (bool, string) { return true, "" }})
 			err := d.Once(t.Context())
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || err.Error() != tt.want) {

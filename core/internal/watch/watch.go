@@ -24,6 +24,8 @@ const (
 	// comparison after it.
 	retryMin = 100 * time.Millisecond
 	retryMax = 30 * time.Second
+	// healthy is how long a watcher must have worked for its end to count as the first one.
+	healthy = 10 * time.Second
 	// lostPoll is how often a source that is missing is looked for.
 	lostPoll = time.Second
 )
@@ -49,7 +51,7 @@ type Config struct {
 }
 
 // maxBarriers bounds the proofs that are asked for while no watcher takes the question.
-const maxBarriers = 16
+const maxBarriers = 256
 
 // New returns a root that is not watched yet.
 func New(c Config) *Root {
@@ -73,7 +75,7 @@ func (r *Root) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if stream.wasReady {
+		if !stream.ready.IsZero() && time.Since(stream.ready) > healthy {
 			retry.Reset()
 			said = ""
 		}
@@ -110,10 +112,13 @@ func (r *Root) Prove(reached func()) {
 	}
 }
 
-func (r *Root) setUnwatched(paths []string, reason string) {
+// setUnwatched returns the list as it was.
+func (r *Root) setUnwatched(paths []string, reason string) (before []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	before = r.unwatched
 	r.unwatched, r.reason = paths, reason
+	return before
 }
 
 // rescan reports what has to be compared because of the time, until ctx ends.
@@ -148,16 +153,16 @@ func jittered(d time.Duration) time.Duration {
 
 // stream is the Reporter of one run of the watcher.
 type stream struct {
-	root     *Root
-	wasReady bool // read after the run
+	root  *Root
+	ready time.Time // read after the run
 }
 
 func (s *stream) Ready() {
-	s.wasReady = true
-	s.root.setUnwatched(nil, "")
+	s.ready = time.Now()
 	s.root.config.Logger.Info("watching", "root", s.root.config.Request.Root)
-	// Whatever happened before now was seen by nobody.
+	// Whatever happened before now was seen by nobody. That is known before all counts as watched.
 	s.root.config.Change(sdk.Change{Scope: sdk.ScopeSubtree})
+	s.root.setUnwatched(nil, "")
 }
 
 func (s *stream) Change(c sdk.Change) {
@@ -168,7 +173,10 @@ func (s *stream) Change(c sdk.Change) {
 }
 
 func (s *stream) Unwatched(paths []string, reason string) {
-	s.root.setUnwatched(paths, reason)
+	// What is no longer in the list is watched from now on: what happened there before is seen by nobody.
+	for _, path := range s.root.setUnwatched(paths, reason) {
+		s.root.config.Change(sdk.Change{Path: path, Scope: sdk.ScopeSubtree})
+	}
 	if len(paths) == 0 {
 		s.root.config.Logger.Info("everything is watched again")
 		return

@@ -94,6 +94,7 @@ func TestRestartComparesEverything(t *testing.T) {
 		}, 0)
 		l.take()
 		for range 3 {
+			time.Sleep(2 * healthy)
 			fail <- sdk.Unavailable(errors.New("the plugin died"))
 			synctest.Wait()
 			if ok, reason := r.Complete(); ok || reason != "the plugin died" {
@@ -142,10 +143,26 @@ func TestUnwatchedSubtreesAreComparedEveryMinute(t *testing.T) {
 			t.Errorf("a minute later: %v", got)
 		}
 		close(raised)
-		l.take()
+		if got := l.take(); !slices.Equal(got, both) {
+			t.Errorf("what nobody watched until now is compared once more: %v", got)
+		}
 		time.Sleep(5 * unwatchedRescan)
 		if got := l.take(); len(got) != 0 {
 			t.Errorf("after the limit was raised: %v", got)
+		}
+	})
+}
+
+// A watcher that starts and fails again and again costs a comparison each time: ever more rarely.
+func TestWatcherThatFailsAfterReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, l := run(t, func(_ context.Context, _ sdk.WatchRequest, rep sdk.Reporter) error {
+			rep.Ready()
+			return errors.New("panic")
+		}, 0)
+		time.Sleep(10 * time.Minute)
+		if got := len(l.take()); got < 20 || got > 60 {
+			t.Errorf("%d comparisons in ten minutes", got)
 		}
 	})
 }
