@@ -32,7 +32,7 @@ func newSyncBlock(s plan.Sync, plugins Plugins, logger hclog.Logger) *syncBlock 
 		Change:  b.changed,
 		Logger:  logger,
 	})
-	g := guard.New(s.Source)
+	g := guard.New(s.Source, s.Delete)
 	for _, destination := range s.Destinations {
 		b.destinations = append(b.destinations, transfer.New(transfer.Config{
 			Sync:        s.Name,

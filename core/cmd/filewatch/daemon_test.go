@@ -183,7 +183,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 	}
 }
 
-// dirs makes a source and a destination directory.
+// dirs makes a source, with a file in it, and a destination directory.
 func dirs(t *testing.T) (source, destination string) {
 	t.Helper()
 	base := t.TempDir()
@@ -192,6 +192,9 @@ func dirs(t *testing.T) (source, destination string) {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.WriteFile(filepath.Join(source, "first"), []byte("first"), 0o644); err != nil {
+		t.Fatal(err)
 	}
 	return source, destination
 }

@@ -11,7 +11,8 @@ import (
 
 // Guard watches over the identity of one source. It is safe for concurrent use.
 type Guard struct {
-	root string
+	root    string
+	deletes bool
 
 	mu    sync.Mutex
 	known *identity // of the source when it was first there
@@ -21,11 +22,13 @@ type identity struct {
 	dev, ino uint64
 }
 
-// New returns the guard of the directory root. Nothing is known of it yet.
-func New(root string) *Guard { return &Guard{root: root} }
+// New returns the guard of the directory root, of which nothing is known yet. deletes says whether what is
+// missing there is deleted elsewhere.
+func New(root string, deletes bool) *Guard { return &Guard{root: root, deletes: deletes} }
 
 // Check returns nil when the source may be transferred, deletions included. The first directory that
-// is found is the source from then on. Otherwise the error says what was seen and what to do. It is
+// is found is the source from then on, unless it is empty, as the place of a disk that is not mounted
+// (yet) is: then there is nothing to send, and what deletions would do is nothing anyone could want. Otherwise the error says what was seen and what to do. It is
 // called right before each transfer; it follows a symbolic link, as watching and transferring do.
 func (g *Guard) Check() error {
 	info, err := os.Stat(g.root)
@@ -42,6 +45,9 @@ func (g *Guard) Check() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.known == nil {
+		if g.deletes && empty(g.root) {
+			return fmt.Errorf("source %s is empty, as one that is not mounted: nothing is deleted because of it; it is synced once there is something in it", g.root)
+		}
 		g.known = &seen
 	}
 	if *g.known == seen {
@@ -50,4 +56,15 @@ func (g *Guard) Check() error {
 	return fmt.Errorf("source %s is not the directory it was (device %d inode %d, was device %d inode %d), as after an unmount: "+
 		"nothing is sent or deleted until that is back; if the new directory is meant, restart filewatch",
 		g.root, seen.dev, seen.ino, g.known.dev, g.known.ino)
+}
+
+// empty reports whether there is nothing in dir, or nothing that can be read.
+func empty(dir string) bool {
+	f, err := os.Open(dir)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(1)
+	return len(names) == 0
 }

@@ -16,7 +16,7 @@ func TestCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	g := New(root)
+	g := New(root, true)
 	check := func(want string) {
 		t.Helper()
 		err := g.Check()
@@ -33,8 +33,11 @@ func TestCheck(t *testing.T) {
 	check("not a directory")
 	must(os.Remove(root))
 	must(os.Mkdir(root, 0o700))
+	check("is empty") // a disk that is not mounted yet
+	must(os.WriteFile(filepath.Join(root, "file"), nil, 0o600))
 	check("")
-	check("")
+	must(os.Remove(filepath.Join(root, "file")))
+	check("") // it was emptied by somebody while we were looking
 	must(os.Rename(root, away))
 	check("does not exist")
 	must(os.Mkdir(root, 0o700)) // re-created, as someone would after a disk was not mounted
@@ -45,4 +48,10 @@ func TestCheck(t *testing.T) {
 	must(os.Rename(root, away))
 	must(os.Symlink(away, root)) // the same directory through a link
 	check("")
+}
+
+func TestEmptySourceThatDeletesNothing(t *testing.T) {
+	if err := New(t.TempDir(), false).Check(); err != nil {
+		t.Error(err)
+	}
 }
