@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/filewatch/filewatch/plugins/fanotify"
 	"github.com/filewatch/filewatch/plugins/inotify"
 	"github.com/filewatch/filewatch/plugins/poll"
 	"github.com/filewatch/filewatch/plugins/rsync"
@@ -15,9 +16,10 @@ import (
 // builtins are the plugins inside this binary. Each runs as a process of its own: filewatch starts
 // itself again as `filewatch plugin NAME`.
 var builtins = map[string]func() sdk.Plugin{
-	"inotify": inotify.Plugin,
-	"poll":    poll.Plugin,
-	"rsync":   rsync.Plugin,
+	"fanotify": fanotify.Plugin,
+	"inotify":  inotify.Plugin,
+	"poll":     poll.Plugin,
+	"rsync":    rsync.Plugin,
 }
 
 func builtinNames() []string { return slices.Sorted(maps.Keys(builtins)) }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,6 +57,28 @@ func TestChurnWithExcludesEndsEqual(t *testing.T) {
 			}
 			tree.WaitEqual(t, source, destination, patience, tree.Options{Ignore: excluded})
 			shell(t, destination, "test -f cache/kept")
+		})
+	}
+}
+
+func TestChurnWithEachWatcherEndsEqual(t *testing.T) {
+	for name, block := range map[string]string{
+		"poll":     `watcher "poll" { interval = "100ms" }`,
+		"fanotify": `watcher "fanotify" {}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "fanotify" && os.Getuid() != 0 {
+				t.Skip("fanotify needs root")
+			}
+			for seed := range tree.Seeds(t, 1) {
+				source, destination := dirs(t)
+				churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Without: tree.HardLinks})
+				churn.LogOnFailure(t)
+				d := startDaemon(t, localSync("churn", source, destination, block))
+				churn.Run(1500)
+				tree.WaitEqual(t, source, destination, patience, tree.Options{})
+				d.waitMessage(0, "churn", "in sync")
+			}
 		})
 	}
 }
