@@ -36,7 +36,8 @@ build: need-go ## build bin/filewatch
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/filewatch ./core/cmd/filewatch
 
 .PHONY: install
-install: build ## install filewatch to $(PREFIX)/bin
+install: ## install filewatch to $(PREFIX)/bin, built before if it is not yet
+	@test -x bin/filewatch || $(MAKE) --no-print-directory build
 	install -D -m 0755 bin/filewatch $(DESTDIR)$(PREFIX)/bin/filewatch
 
 .PHONY: bench
