@@ -43,6 +43,8 @@ var (
 	wayMessage = regexp.MustCompile(`^(could not make way for [a-z -]+): (.*)$`)
 	// file has vanished: "/srv/a"
 	vanishedMessage = regexp.MustCompile(`^(?:file|directory) has vanished: "(.*)"$`)
+	// filename overflows max-path len by 125: a/b
+	longMessage = regexp.MustCompile(`^(?:rsync: )?(?:\[\w+\] )?filename overflows max-path len by \d+: (.*)$`)
 	// The end of a run with errors, and lines that repeat what others said.
 	closingMessage = regexp.MustCompile(`^(rsync (error|warning): .*\(code \d+\) at .*|rsync: \[\w+\] write error: .*)$`)
 	// What mkstemp makes of a name.
@@ -72,6 +74,9 @@ func parseMessage(line string) (message, bool) {
 	}
 	if g := wayMessage.FindStringSubmatch(line); g != nil {
 		return message{path: unescape(g[2]), side: sideDestination, what: g[1]}, true
+	}
+	if g := longMessage.FindStringSubmatch(line); g != nil {
+		return message{path: unescape(g[1]), what: "the path is too long for rsync"}, true
 	}
 	g := deleteMessage.FindStringSubmatch(line)
 	if g == nil {

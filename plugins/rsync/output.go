@@ -27,6 +27,8 @@ type output struct {
 	// paths are those that a line named, in a dry run only: what still differs. Past maxPaths they end.
 	paths []string
 	keep  bool
+	// created are the directories that the destination did not have. Past maxPaths it is the root.
+	created []string
 	// kept are the directories that rsync could not delete because they are not empty.
 	kept []string
 	// deletionsOff is set when rsync left out deletions because it could not read all of the source.
@@ -60,6 +62,11 @@ func (o *output) line(line string) {
 	if !ok {
 		return
 	}
+	if it.createdDir {
+		if o.created = append(o.created, it.path); len(o.created) > maxPaths {
+			o.created = []string{""}
+		}
+	}
 	switch {
 	case it.deleted:
 		o.deleted++
@@ -78,6 +85,7 @@ type item struct {
 	bytes           uint64
 	deleted         bool
 	attributesOfDir bool // nothing but a directory's attributes
+	createdDir      bool
 }
 
 func parseItem(line string) (item, bool) {
@@ -98,6 +106,7 @@ func parseItem(line string) (item, bool) {
 		bytes:           n,
 		deleted:         strings.HasPrefix(what, "*deleting"),
 		attributesOfDir: what[0] == '.' && what[1] == 'd',
+		createdDir:      strings.HasPrefix(what, "cd+"),
 	}, true
 }
 

@@ -37,6 +37,8 @@ type job struct {
 	// compares is set when directories are compared with their contents, so that what is only at the
 	// destination is deleted.
 	compares bool
+	// shallow is set when directories go without their contents.
+	shallow bool
 	// unfiltered is set when the sync block's exclude patterns have no say.
 	unfiltered bool
 }
@@ -82,6 +84,7 @@ func (s *session) commonArgs(c caps) []string {
 func (s *session) pathsJob(entries []entry) job {
 	j := job{
 		list:     lines(entries, s.caps.missingArgs),
+		shallow:  true,
 		compares: s.req.Delete && comparesDirs(entries, s.caps.missingArgs),
 	}
 	if !s.caps.nanoseconds {

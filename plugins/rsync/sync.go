@@ -168,9 +168,10 @@ func (s *session) do(ctx context.Context, j job, blame func(string) []string, la
 	if err != nil {
 		return nil, err
 	}
+	doubts := s.doubts(j, out, last)
 	if out.exit.OK() && !out.stuck {
 		s.blameKept(out, blame)
-		return nil, nil
+		return doubts, nil
 	}
 	if err := s.checkRoot(); err != nil {
 		return nil, err
@@ -183,14 +184,38 @@ func (s *session) do(ctx context.Context, j job, blame func(string) []string, la
 	}
 	// When deletions were left out, more than the vanished paths may differ.
 	if paths, ok := out.messages.vanished(s.places); ok && !last && !out.stdout.deletionsOff {
-		var again []sdk.Change
+		again := doubts
 		slices.Sort(paths)
 		for _, p := range slices.Compact(paths) {
 			again = append(again, sdk.Change{Path: p})
 		}
 		return again, nil
 	}
-	return nil, s.examine(ctx, j, out, blame)
+	return doubts, s.examine(ctx, j, out, blame)
+}
+
+// doubts returns the directories that a shallow run had to create, to be compared with their contents: a
+// directory that is new at the source is reported as a whole, so these were lost at the destination, and
+// what was in them too.
+func (s *session) doubts(j job, out *outcome, last bool) []sdk.Change {
+	if !j.shallow {
+		return nil
+	}
+	var doubts []sdk.Change
+	created := slices.Sorted(slices.Values(out.stdout.created))
+	for i, p := range created {
+		if i > 0 && len(doubts) > 0 && doubts[len(doubts)-1].Covers(p) {
+			continue
+		}
+		if last {
+			s.failed[p] = "the destination had lost this directory: it is compared with the next try"
+		}
+		doubts = append(doubts, sdk.Change{Path: p, Scope: sdk.ScopeSubtree})
+	}
+	if last {
+		return nil
+	}
+	return doubts
 }
 
 // blameKept notes directories that rsync left because they are not empty. Such a directory is as it
