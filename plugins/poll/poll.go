@@ -29,7 +29,9 @@
 // removed.
 //
 // Limits: a write through mmap to a page that was written to since the kernel last stored it moves no
-// time, and is seen with the next one that does.
+// time, and is seen with the next one that does. An entry that comes and goes between two looks is not
+// seen at all; if a transfer that compared its directory read it in between, it stays at the
+// destination until the next comparison.
 package poll
 
 import (
