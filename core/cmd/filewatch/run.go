@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os/signal"
@@ -45,8 +46,13 @@ func runDaemon(env *environment, args []string) int {
 			return
 		}
 		for _, err := range engine.Once(ctx) {
-			fmt.Fprintf(env.stderr, "filewatch: %v\n", err)
 			status = exitFailed
+			if !errors.Is(err, context.Canceled) {
+				fmt.Fprintf(env.stderr, "filewatch: %v\n", err)
+			}
+		}
+		if ctx.Err() != nil {
+			fmt.Fprintln(env.stderr, "filewatch: interrupted before everything was compared")
 		}
 	}) {
 		return exitUsage
