@@ -84,6 +84,8 @@ func validPath(p string) bool {
 	return !strings.Contains(p, "\x00")
 }
 
+func invalidPath(p string) bool { return !validPath(p) }
+
 // Covers reports whether the scope of c takes in path.
 func (c Change) Covers(path string) bool {
 	if c.Path == path {

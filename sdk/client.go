@@ -136,6 +136,7 @@ func (c *Client) Watch(ctx context.Context, req WatchRequest, r Reporter) error 
 		Sync:       req.Sync,
 		Root:       []byte(req.Root),
 		Exclude:    req.Exclude,
+		Only:       pathsToProto(req.Only),
 		ConfigJson: config,
 	}}})
 	var wg sync.WaitGroup
@@ -173,7 +174,10 @@ func (c *Client) Sync(ctx context.Context, req SyncRequest, progress func(Progre
 		Destination: endpointToProto(req.Destination),
 		Exclude:     req.Exclude,
 		Delete:      req.Delete,
+		MaxDelete:   req.MaxDelete,
 		Changes:     changesToProto(req.Changes),
+		List:        req.List,
+		DryRun:      req.DryRun,
 		ConfigJson:  config,
 	})
 	if err != nil {
@@ -189,7 +193,7 @@ func (c *Client) Sync(ctx context.Context, req SyncRequest, progress func(Progre
 		}
 		switch m := resp.GetMessage().(type) {
 		case *pluginpb.SyncResponse_Progress:
-			progress(Progress{Files: m.Progress.GetFiles(), Bytes: m.Progress.GetBytes()})
+			progress(progressFromProto(m.Progress))
 		case *pluginpb.SyncResponse_Result:
 			result := resultFromProto(m.Result)
 			for _, f := range result.Failed {

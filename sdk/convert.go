@@ -41,6 +41,22 @@ func changesFromProto(changes []*pluginpb.Change) []Change {
 	return out
 }
 
+func pathsToProto(paths []string) [][]byte {
+	out := make([][]byte, len(paths))
+	for i, p := range paths {
+		out[i] = []byte(p)
+	}
+	return out
+}
+
+func pathsFromProto(paths [][]byte) []string {
+	var out []string
+	for _, p := range paths {
+		out = append(out, string(p))
+	}
+	return out
+}
+
 func endpointToProto(e Endpoint) *pluginpb.Endpoint {
 	return &pluginpb.Endpoint{Scheme: e.Scheme, User: e.User, Host: e.Host, Port: uint32(e.Port), Path: []byte(e.Path)}
 }
@@ -49,10 +65,62 @@ func endpointFromProto(e *pluginpb.Endpoint) Endpoint {
 	return Endpoint{Scheme: e.GetScheme(), User: e.GetUser(), Host: e.GetHost(), Port: int(e.GetPort()), Path: string(e.GetPath())}
 }
 
+// maxSample bounds Withheld.Sample on the wire.
+const maxSample = 10
+
+// progressToProto returns as many messages as the bound of their size takes.
+func progressToProto(p Progress) []*pluginpb.Progress {
+	last := &pluginpb.Progress{Files: p.Files, Bytes: p.Bytes}
+	all := []*pluginpb.Progress{last}
+	size := 0
+	for _, d := range p.Differences {
+		if size += len(d.Path) + differenceBytes; size > wire.MaxRequest {
+			last = &pluginpb.Progress{Files: p.Files, Bytes: p.Bytes}
+			all = append(all, last)
+			size = len(d.Path) + differenceBytes
+		}
+		last.Differences = append(last.Differences, &pluginpb.Difference{Path: []byte(d.Path), Kind: differenceKinds[d.Kind]})
+	}
+	return all
+}
+
+// differenceBytes is what a Difference takes up on the wire beside its path, at most.
+const differenceBytes = 16
+
+var differenceKinds = map[DifferenceKind]pluginpb.Difference_Kind{
+	Different: pluginpb.Difference_KIND_DIFFERENT,
+	Missing:   pluginpb.Difference_KIND_MISSING,
+	Extra:     pluginpb.Difference_KIND_EXTRA,
+}
+
+// progressFromProto leaves out differences whose paths are not relative to the root.
+func progressFromProto(p *pluginpb.Progress) Progress {
+	out := Progress{Files: p.GetFiles(), Bytes: p.GetBytes()}
+	for _, d := range p.GetDifferences() {
+		path := string(d.GetPath())
+		if !validPath(path) {
+			continue
+		}
+		kind := Different
+		switch d.GetKind() {
+		case pluginpb.Difference_KIND_MISSING:
+			kind = Missing
+		case pluginpb.Difference_KIND_EXTRA:
+			kind = Extra
+		}
+		out.Differences = append(out.Differences, Difference{Path: path, Kind: kind})
+	}
+	return out
+}
+
 // resultToProto keeps the failed paths within the bound of a message: what does not fit fails as a
 // whole, for a result must not confirm what it has no room to name.
 func resultToProto(r Result) *pluginpb.Result {
-	out := &pluginpb.Result{Files: r.Files, Deleted: r.Deleted, Bytes: r.Bytes}
+	out := &pluginpb.Result{Files: r.Files, Deleted: r.Deleted, Bytes: r.Bytes, Entries: r.Entries}
+	if r.Withheld.Count > 0 {
+		sample := r.Withheld.Sample
+		out.Withheld = &pluginpb.Withheld{Count: r.Withheld.Count, Sample: pathsToProto(sample[:min(len(sample), maxSample)])}
+	}
 	size := 0
 	for _, f := range r.Failed {
 		size += len(f.Path) + len(f.Text)
@@ -66,7 +134,10 @@ func resultToProto(r Result) *pluginpb.Result {
 }
 
 func resultFromProto(r *pluginpb.Result) Result {
-	out := Result{Files: r.GetFiles(), Deleted: r.GetDeleted(), Bytes: r.GetBytes()}
+	out := Result{
+		Files: r.GetFiles(), Deleted: r.GetDeleted(), Bytes: r.GetBytes(), Entries: r.GetEntries(),
+		Withheld: Withheld{Count: r.GetWithheld().GetCount(), Sample: pathsFromProto(r.GetWithheld().GetSample())},
+	}
 	for _, f := range r.GetFailed() {
 		out.Failed = append(out.Failed, PathError{Path: string(f.GetPath()), Text: f.GetText()})
 	}

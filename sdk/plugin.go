@@ -51,7 +51,10 @@ type WatchRequest struct {
 	Sync    string   // name of the sync block, for logs
 	Root    string   // absolute path of a directory
 	Exclude []string // rsync patterns (package filter): need be neither watched nor reported
-	Config  any      // what Config returned, filled; nil when not Configurable
+	// Only are paths relative to the root, none below another: changes have to be reported at and below
+	// them alone, and reporting others does no harm. One that is missing is waited for. None = all.
+	Only   []string
+	Config any // what Config returned, filled; nil when not Configurable
 	// Barriers asks for proof, any number of times: for each value received the watcher calls Reached
 	// once every change that was made before the receipt has been reported. It is never closed.
 	Barriers <-chan Barrier
@@ -72,8 +75,8 @@ type Transport interface {
 	// Sync applies the changes. It must be idempotent: the same request may come again after a failure,
 	// whatever the first try did. It looks at the source itself; the changes only say where.
 	//
-	// A nil error confirms every change except those in Result.Failed; with an error nothing is
-	// confirmed. Unavailable and Misconfigured tell the core how to try again. Sync is called for many
+	// A nil error confirms every change except those in Result.Failed and the deletions in
+	// Result.Withheld; with an error nothing is confirmed. Unavailable and Misconfigured tell the core how to try again. Sync is called for many
 	// destinations at once but never twice at once for the same sync block and destination. When ctx
 	// ends it stops soon and leaves no half-written file under its final name.
 	Sync(ctx context.Context, req SyncRequest, progress func(Progress)) (Result, error)
@@ -88,22 +91,66 @@ type SyncRequest struct {
 	Destination Endpoint // where the contents go
 	Exclude     []string // rsync patterns relative to the root: never sent and never deleted
 	Delete      bool     // remove what is gone from the source
-	Changes     []Change // at least one, no path twice
-	Config      any      // what Config returned, filled; nil when not Configurable
+	// MaxDelete is how many entries may be removed; 0 = any number. A Sync that would remove more removes
+	// fewer, none if it can tell before it begins, and says so in Result.Withheld.
+	MaxDelete uint64
+	Changes   []Change // at least one, no path twice
+	List      bool     // name every difference in Progress
+	DryRun    bool     // change nothing at the destination: list the differences
+	Config    any      // what Config returned, filled; nil when not Configurable
 }
 
 // Progress is how far a Sync has come.
 type Progress struct {
 	Files uint64 // handled so far
 	Bytes uint64 // of content, so far
+	// Differences are those mended since the last Progress, when the request asked for a list. An entry
+	// may come twice.
+	Differences []Difference
+}
+
+// Difference is an entry that was not the same at the source and at the destination.
+type Difference struct {
+	Path string // relative to the root
+	Kind DifferenceKind
+}
+
+// DifferenceKind tells how an entry differed.
+type DifferenceKind uint8
+
+// The kinds.
+const (
+	Different DifferenceKind = iota // in type, content or attributes
+	Missing                         // at the destination
+	Extra                           // at the destination, gone from the source
+)
+
+// String returns the kind in one word.
+func (k DifferenceKind) String() string {
+	switch k {
+	case Missing:
+		return "missing"
+	case Extra:
+		return "extra"
+	}
+	return "different"
 }
 
 // Result is the outcome of a Sync.
 type Result struct {
-	Files   uint64 // created or changed at the destination
-	Deleted uint64
-	Bytes   uint64 // of content sent
-	Failed  []PathError
+	Files    uint64 // created or changed at the destination
+	Deleted  uint64
+	Bytes    uint64 // of content sent
+	Failed   []PathError
+	Entries  uint64   // of the source, where the request compared all of it; 0 = not counted
+	Withheld Withheld // deletions that were left out
+}
+
+// Withheld tells of entries that stayed at the destination because of SyncRequest.MaxDelete. Everything
+// else of the request is done.
+type Withheld struct {
+	Count  uint64   // at least so many; 0 = none
+	Sample []string // some of the paths, relative to the root; at most 10
 }
 
 // PathError is a path that could not be brought in step. It may lie below a ScopeSubtree change,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/filewatch/filewatch/sdk/wire"
+	"github.com/filewatch/filewatch/sdk/wire/pluginpb"
 )
 
 // dial serves p on a real socket and returns the host's side of it.
@@ -77,14 +79,18 @@ func TestSyncTravelsUnchanged(t *testing.T) {
 	want := SyncRequest{
 		Sync: "docker", ID: "7", Attempt: 2, Source: "/srv/\xfe",
 		Destination: Endpoint{Scheme: SchemeSSH, User: "root", Host: "::1", Port: 7, Path: "/d\xff"},
-		Exclude:     []string{"*.swp", ".git/"}, Delete: true,
+		Exclude:     []string{"*.swp", ".git/"}, Delete: true, MaxDelete: 8, List: true, DryRun: true,
 		Changes: []Change{{Path: oddPath, Ops: OpCreate | OpClose}, {Path: "", Scope: ScopeSubtree}},
 	}
-	result := Result{Files: 1, Deleted: 2, Bytes: 3, Failed: []PathError{{Path: oddPath, Text: "no"}}}
+	result := Result{
+		Files: 1, Deleted: 2, Bytes: 3, Failed: []PathError{{Path: oddPath, Text: "no"}},
+		Entries: 4, Withheld: Withheld{Count: 5, Sample: []string{oddPath}},
+	}
+	progressed := Progress{Files: 1, Bytes: 2, Differences: []Difference{{oddPath, Different}, {"a", Missing}, {"b", Extra}}}
 	var got SyncRequest
 	c, _ := dial(t, Plugin{Name: "x", Transport: &testTransport{func(_ context.Context, req SyncRequest, progress func(Progress)) (Result, error) {
 		got = req
-		progress(Progress{Files: 1, Bytes: 2})
+		progress(progressed)
 		return result, nil
 	}}})
 	req := want
@@ -101,8 +107,54 @@ func TestSyncTravelsUnchanged(t *testing.T) {
 	if diff := cmp.Diff(result, gotResult); diff != "" {
 		t.Errorf("result changed on its way (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]Progress{{1, 2}}, steps); diff != "" {
+	if diff := cmp.Diff([]Progress{progressed}, steps); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
+	}
+}
+
+func TestWatchTravelsUnchanged(t *testing.T) {
+	want := WatchRequest{Sync: "docker", Root: "/srv/\xfe", Exclude: []string{".git/"}, Only: []string{oddPath, "b/c"}}
+	var got WatchRequest
+	c, _ := dial(t, Plugin{Name: "x", Watcher: watchFunc(func(_ context.Context, req WatchRequest, _ Reporter) error {
+		got = req
+		return errors.New("seen")
+	})})
+	if err := c.Watch(t.Context(), want, &recorder{}); err == nil || err.Error() != "seen" {
+		t.Fatal(err)
+	}
+	got.Barriers = nil
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("request changed on its way (-want +got):\n%s", diff)
+	}
+}
+
+func TestManyDifferencesTravelInSeveralMessages(t *testing.T) {
+	const n = 50_000 // of 60 bytes: three messages
+	c, _ := dial(t, Plugin{Name: "x", Transport: &testTransport{func(_ context.Context, _ SyncRequest, progress func(Progress)) (Result, error) {
+		p := Progress{Files: n}
+		for i := range n {
+			p.Differences = append(p.Differences, Difference{fmt.Sprintf("%060d", i), Missing})
+		}
+		progress(p)
+		return Result{}, nil
+	}}})
+	var got []string
+	if _, err := c.Sync(t.Context(), SyncRequest{List: true}, func(p Progress) {
+		for _, d := range p.Differences {
+			got = append(got, d.Path)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != n || !slices.IsSorted(got) {
+		t.Errorf("%d differences arrived in order %t, want %d", len(got), slices.IsSorted(got), n)
+	}
+}
+
+func TestDifferenceThatLeadsAstrayIsLeftOut(t *testing.T) {
+	p := progressFromProto(&pluginpb.Progress{Differences: []*pluginpb.Difference{{Path: []byte("../x")}, {Path: []byte("a")}}})
+	if diff := cmp.Diff([]Difference{{"a", Different}}, p.Differences); diff != "" {
+		t.Errorf("differences (-want +got):\n%s", diff)
 	}
 }
 

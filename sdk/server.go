@@ -110,13 +110,16 @@ func (s *server) Sync(req *pluginpb.SyncRequest, stream grpc.ServerStreamingServ
 		Destination: endpointFromProto(req.GetDestination()),
 		Exclude:     req.GetExclude(),
 		Delete:      req.GetDelete(),
+		MaxDelete:   req.GetMaxDelete(),
 		Changes:     changesFromProto(req.GetChanges()),
+		List:        req.GetList(),
+		DryRun:      req.GetDryRun(),
 		Config:      config,
 	}, func(p Progress) {
-		// A stream that cannot be written to has ended; ctx tells Sync.
-		_ = stream.Send(&pluginpb.SyncResponse{Message: &pluginpb.SyncResponse_Progress{
-			Progress: &pluginpb.Progress{Files: p.Files, Bytes: p.Bytes},
-		}})
+		for _, m := range progressToProto(p) {
+			// A stream that cannot be written to has ended; ctx tells Sync.
+			_ = stream.Send(&pluginpb.SyncResponse{Message: &pluginpb.SyncResponse_Progress{Progress: m}})
+		}
 	})
 	if err != nil {
 		return toStatus(ctx, err)

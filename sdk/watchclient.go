@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -51,12 +52,9 @@ func (w *watchStream) received(resp *pluginpb.WatchResponse, r Reporter) {
 	case *pluginpb.WatchResponse_Ready_:
 		r.Ready()
 	case *pluginpb.WatchResponse_Unwatched_:
-		paths := make([]string, len(m.Unwatched.GetPaths()))
-		for i, p := range m.Unwatched.GetPaths() {
-			if paths[i] = string(p); !validPath(paths[i]) {
-				paths = []string{""}
-				break
-			}
+		paths := pathsFromProto(m.Unwatched.GetPaths())
+		if slices.ContainsFunc(paths, invalidPath) {
+			paths = []string{""}
 		}
 		r.Unwatched(paths, m.Unwatched.GetReason())
 	case *pluginpb.WatchResponse_Batch_:

@@ -48,6 +48,7 @@ func (s *server) Watch(stream grpc.BidiStreamingServer[pluginpb.WatchRequest, pl
 			Sync:     open.GetSync(),
 			Root:     string(open.GetRoot()),
 			Exclude:  open.GetExclude(),
+			Only:     pathsFromProto(open.GetOnly()),
 			Config:   config,
 			Barriers: barriers,
 		}, r)
@@ -148,11 +149,7 @@ func (s *server) sendBatch(stream grpc.BidiStreamingServer[pluginpb.WatchRequest
 }
 
 func unwatchedToProto(u *unwatched) *pluginpb.WatchResponse {
-	paths := make([][]byte, len(u.paths))
-	for i, p := range u.paths {
-		paths[i] = []byte(p)
-	}
 	return &pluginpb.WatchResponse{Message: &pluginpb.WatchResponse_Unwatched_{
-		Unwatched: &pluginpb.WatchResponse_Unwatched{Paths: paths, Reason: text(u.reason)},
+		Unwatched: &pluginpb.WatchResponse_Unwatched{Paths: pathsToProto(u.paths), Reason: text(u.reason)},
 	}}
 }

@@ -243,6 +243,58 @@ func (Scope) EnumDescriptor() ([]byte, []int) {
 	return file_plugin_proto_rawDescGZIP(), []int{3}
 }
 
+type Difference_Kind int32
+
+const (
+	Difference_KIND_UNSPECIFIED Difference_Kind = 0
+	Difference_KIND_MISSING     Difference_Kind = 1 // at the destination
+	Difference_KIND_DIFFERENT   Difference_Kind = 2 // in type, content or attributes
+	Difference_KIND_EXTRA       Difference_Kind = 3 // at the destination, gone from the source
+)
+
+// Enum value maps for Difference_Kind.
+var (
+	Difference_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_MISSING",
+		2: "KIND_DIFFERENT",
+		3: "KIND_EXTRA",
+	}
+	Difference_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"KIND_MISSING":     1,
+		"KIND_DIFFERENT":   2,
+		"KIND_EXTRA":       3,
+	}
+)
+
+func (x Difference_Kind) Enum() *Difference_Kind {
+	p := new(Difference_Kind)
+	*p = x
+	return p
+}
+
+func (x Difference_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Difference_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_plugin_proto_enumTypes[4].Descriptor()
+}
+
+func (Difference_Kind) Type() protoreflect.EnumType {
+	return &file_plugin_proto_enumTypes[4]
+}
+
+func (x Difference_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Difference_Kind.Descriptor instead.
+func (Difference_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{19, 0}
+}
+
 type DescribeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1301,16 +1353,21 @@ func (x *Endpoint) GetPath() []byte {
 }
 
 type SyncRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sync          string                 `protobuf:"bytes,1,opt,name=sync,proto3" json:"sync,omitempty"`        // name of the sync block
-	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`            // of this batch, for logs; the same when it is tried again
-	Attempt       uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"` // 1, 2, 3 …
-	Source        []byte                 `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`    // absolute path of the root; its contents become the destination's contents
-	Destination   *Endpoint              `protobuf:"bytes,5,opt,name=destination,proto3" json:"destination,omitempty"`
-	Exclude       []string               `protobuf:"bytes,6,rep,name=exclude,proto3" json:"exclude,omitempty"`                         // rsync patterns, relative to the root; never sent, never deleted
-	Delete        bool                   `protobuf:"varint,7,opt,name=delete,proto3" json:"delete,omitempty"`                          // remove at the destination what is gone from the source
-	Changes       []*Change              `protobuf:"bytes,8,rep,name=changes,proto3" json:"changes,omitempty"`                         // at least one; at most 1 MiB in all
-	ConfigJson    []byte                 `protobuf:"bytes,9,opt,name=config_json,json=configJson,proto3" json:"config_json,omitempty"` // see WatchRequest.Open.config_json
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Sync        string                 `protobuf:"bytes,1,opt,name=sync,proto3" json:"sync,omitempty"`        // name of the sync block
+	Id          string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`            // of this batch, for logs; the same when it is tried again
+	Attempt     uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"` // 1, 2, 3 …
+	Source      []byte                 `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`    // absolute path of the root; its contents become the destination's contents
+	Destination *Endpoint              `protobuf:"bytes,5,opt,name=destination,proto3" json:"destination,omitempty"`
+	Exclude     []string               `protobuf:"bytes,6,rep,name=exclude,proto3" json:"exclude,omitempty"`                         // rsync patterns, relative to the root; never sent, never deleted
+	Delete      bool                   `protobuf:"varint,7,opt,name=delete,proto3" json:"delete,omitempty"`                          // remove at the destination what is gone from the source
+	Changes     []*Change              `protobuf:"bytes,8,rep,name=changes,proto3" json:"changes,omitempty"`                         // at least one; at most 1 MiB in all
+	ConfigJson  []byte                 `protobuf:"bytes,9,opt,name=config_json,json=configJson,proto3" json:"config_json,omitempty"` // see WatchRequest.Open.config_json
+	// With delete: a call that would remove more entries than this removes fewer, if it can tell before
+	// it begins none, and says so in Result.withheld. 0 = any number.
+	MaxDelete     uint64 `protobuf:"varint,10,opt,name=max_delete,json=maxDelete,proto3" json:"max_delete,omitempty"`
+	List          bool   `protobuf:"varint,11,opt,name=list,proto3" json:"list,omitempty"`                   // name every difference in Progress
+	DryRun        bool   `protobuf:"varint,12,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"` // change nothing at the destination: list the differences
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1408,6 +1465,27 @@ func (x *SyncRequest) GetConfigJson() []byte {
 	return nil
 }
 
+func (x *SyncRequest) GetMaxDelete() uint64 {
+	if x != nil {
+		return x.MaxDelete
+	}
+	return 0
+}
+
+func (x *SyncRequest) GetList() bool {
+	if x != nil {
+		return x.List
+	}
+	return false
+}
+
+func (x *SyncRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
 type SyncResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -1491,9 +1569,12 @@ func (*SyncResponse_Progress) isSyncResponse_Message() {}
 func (*SyncResponse_Result) isSyncResponse_Message() {}
 
 type Progress struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Files         uint64                 `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"` // handled so far
-	Bytes         uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"` // of content, so far
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Files uint64                 `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"` // handled so far
+	Bytes uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"` // of content, so far
+	// What has been mended since the last Progress, when the request asked for a list; at most 1 MiB in
+	// all. An entry may come twice.
+	Differences   []*Difference `protobuf:"bytes,3,rep,name=differences,proto3" json:"differences,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1542,20 +1623,82 @@ func (x *Progress) GetBytes() uint64 {
 	return 0
 }
 
-// Result confirms every change of the request except those in failed.
+func (x *Progress) GetDifferences() []*Difference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+// Difference is an entry that was not the same at the source and at the destination.
+type Difference struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"` // relative to the root
+	Kind          Difference_Kind        `protobuf:"varint,2,opt,name=kind,proto3,enum=filewatch.plugin.v1.Difference_Kind" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Difference) Reset() {
+	*x = Difference{}
+	mi := &file_plugin_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Difference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Difference) ProtoMessage() {}
+
+func (x *Difference) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Difference.ProtoReflect.Descriptor instead.
+func (*Difference) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Difference) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *Difference) GetKind() Difference_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Difference_KIND_UNSPECIFIED
+}
+
+// Result confirms every change of the request except those in failed and deletions in withheld.
 type Result struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Files         uint64                 `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"` // created or changed at the destination
 	Deleted       uint64                 `protobuf:"varint,2,opt,name=deleted,proto3" json:"deleted,omitempty"`
-	Bytes         uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`  // of content sent
-	Failed        []*PathError           `protobuf:"bytes,4,rep,name=failed,proto3" json:"failed,omitempty"` // at most 1 MiB in all; past that, common parents
+	Bytes         uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`      // of content sent
+	Failed        []*PathError           `protobuf:"bytes,4,rep,name=failed,proto3" json:"failed,omitempty"`     // at most 1 MiB in all; past that, common parents
+	Entries       uint64                 `protobuf:"varint,5,opt,name=entries,proto3" json:"entries,omitempty"`  // of the source, where the request compared all of it; 0 = not counted
+	Withheld      *Withheld              `protobuf:"bytes,6,opt,name=withheld,proto3" json:"withheld,omitempty"` // unset: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_plugin_proto_msgTypes[19]
+	mi := &file_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1567,7 +1710,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[19]
+	mi := &file_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1580,7 +1723,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{19}
+	return file_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Result) GetFiles() uint64 {
@@ -1611,6 +1754,74 @@ func (x *Result) GetFailed() []*PathError {
 	return nil
 }
 
+func (x *Result) GetEntries() uint64 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *Result) GetWithheld() *Withheld {
+	if x != nil {
+		return x.Withheld
+	}
+	return nil
+}
+
+// Withheld tells of entries that stayed at the destination because of max_delete. Everything else of the
+// request is done.
+type Withheld struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Count         uint64                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`  // at least so many
+	Sample        [][]byte               `protobuf:"bytes,2,rep,name=sample,proto3" json:"sample,omitempty"` // some of the paths, relative to the root; at most 10
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Withheld) Reset() {
+	*x = Withheld{}
+	mi := &file_plugin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Withheld) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Withheld) ProtoMessage() {}
+
+func (x *Withheld) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Withheld.ProtoReflect.Descriptor instead.
+func (*Withheld) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Withheld) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Withheld) GetSample() [][]byte {
+	if x != nil {
+		return x.Sample
+	}
+	return nil
+}
+
 type PathError struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"` // may lie below a SUBTREE change; that change is then not confirmed
@@ -1621,7 +1832,7 @@ type PathError struct {
 
 func (x *PathError) Reset() {
 	*x = PathError{}
-	mi := &file_plugin_proto_msgTypes[20]
+	mi := &file_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1633,7 +1844,7 @@ func (x *PathError) String() string {
 func (*PathError) ProtoMessage() {}
 
 func (x *PathError) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[20]
+	mi := &file_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1646,7 +1857,7 @@ func (x *PathError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathError.ProtoReflect.Descriptor instead.
 func (*PathError) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{20}
+	return file_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PathError) GetPath() []byte {
@@ -1664,18 +1875,22 @@ func (x *PathError) GetText() string {
 }
 
 type WatchRequest_Open struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sync          string                 `protobuf:"bytes,1,opt,name=sync,proto3" json:"sync,omitempty"`                               // name of the sync block, for logs
-	Root          []byte                 `protobuf:"bytes,2,opt,name=root,proto3" json:"root,omitempty"`                               // absolute path of an existing directory
-	Exclude       []string               `protobuf:"bytes,3,rep,name=exclude,proto3" json:"exclude,omitempty"`                         // rsync patterns: what they match need be neither watched nor reported
-	ConfigJson    []byte                 `protobuf:"bytes,4,opt,name=config_json,json=configJson,proto3" json:"config_json,omitempty"` // the block's body as a JSON object; null or absent = default
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Sync       string                 `protobuf:"bytes,1,opt,name=sync,proto3" json:"sync,omitempty"`                               // name of the sync block, for logs
+	Root       []byte                 `protobuf:"bytes,2,opt,name=root,proto3" json:"root,omitempty"`                               // absolute path of an existing directory
+	Exclude    []string               `protobuf:"bytes,3,rep,name=exclude,proto3" json:"exclude,omitempty"`                         // rsync patterns: what they match need be neither watched nor reported
+	ConfigJson []byte                 `protobuf:"bytes,4,opt,name=config_json,json=configJson,proto3" json:"config_json,omitempty"` // the block's body as a JSON object; null or absent = default
+	// Below these paths alone changes have to be reported; none = below the root. A watcher that does
+	// not know this field reports more than is asked for, which does no harm. Patterns and reported
+	// paths are relative to the root all the same. A path that is missing is waited for.
+	Only          [][]byte `protobuf:"bytes,5,rep,name=only,proto3" json:"only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchRequest_Open) Reset() {
 	*x = WatchRequest_Open{}
-	mi := &file_plugin_proto_msgTypes[21]
+	mi := &file_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1687,7 +1902,7 @@ func (x *WatchRequest_Open) String() string {
 func (*WatchRequest_Open) ProtoMessage() {}
 
 func (x *WatchRequest_Open) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[21]
+	mi := &file_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1731,6 +1946,13 @@ func (x *WatchRequest_Open) GetConfigJson() []byte {
 	return nil
 }
 
+func (x *WatchRequest_Open) GetOnly() [][]byte {
+	if x != nil {
+		return x.Only
+	}
+	return nil
+}
+
 // Ack says that the batch with this sequence number is in filewatch's dirty set.
 type WatchRequest_Ack struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1741,7 +1963,7 @@ type WatchRequest_Ack struct {
 
 func (x *WatchRequest_Ack) Reset() {
 	*x = WatchRequest_Ack{}
-	mi := &file_plugin_proto_msgTypes[22]
+	mi := &file_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1975,7 @@ func (x *WatchRequest_Ack) String() string {
 func (*WatchRequest_Ack) ProtoMessage() {}
 
 func (x *WatchRequest_Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[22]
+	mi := &file_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1787,7 +2009,7 @@ type WatchRequest_Barrier struct {
 
 func (x *WatchRequest_Barrier) Reset() {
 	*x = WatchRequest_Barrier{}
-	mi := &file_plugin_proto_msgTypes[23]
+	mi := &file_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1799,7 +2021,7 @@ func (x *WatchRequest_Barrier) String() string {
 func (*WatchRequest_Barrier) ProtoMessage() {}
 
 func (x *WatchRequest_Barrier) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[23]
+	mi := &file_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1832,7 +2054,7 @@ type WatchResponse_Ready struct {
 
 func (x *WatchResponse_Ready) Reset() {
 	*x = WatchResponse_Ready{}
-	mi := &file_plugin_proto_msgTypes[24]
+	mi := &file_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1844,7 +2066,7 @@ func (x *WatchResponse_Ready) String() string {
 func (*WatchResponse_Ready) ProtoMessage() {}
 
 func (x *WatchResponse_Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[24]
+	mi := &file_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1870,7 +2092,7 @@ type WatchResponse_Batch struct {
 
 func (x *WatchResponse_Batch) Reset() {
 	*x = WatchResponse_Batch{}
-	mi := &file_plugin_proto_msgTypes[25]
+	mi := &file_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1882,7 +2104,7 @@ func (x *WatchResponse_Batch) String() string {
 func (*WatchResponse_Batch) ProtoMessage() {}
 
 func (x *WatchResponse_Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[25]
+	mi := &file_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1924,7 +2146,7 @@ type WatchResponse_Unwatched struct {
 
 func (x *WatchResponse_Unwatched) Reset() {
 	*x = WatchResponse_Unwatched{}
-	mi := &file_plugin_proto_msgTypes[26]
+	mi := &file_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1936,7 +2158,7 @@ func (x *WatchResponse_Unwatched) String() string {
 func (*WatchResponse_Unwatched) ProtoMessage() {}
 
 func (x *WatchResponse_Unwatched) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[26]
+	mi := &file_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1977,7 +2199,7 @@ type WatchResponse_Reached struct {
 
 func (x *WatchResponse_Reached) Reset() {
 	*x = WatchResponse_Reached{}
-	mi := &file_plugin_proto_msgTypes[27]
+	mi := &file_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1989,7 +2211,7 @@ func (x *WatchResponse_Reached) String() string {
 func (*WatchResponse_Reached) ProtoMessage() {}
 
 func (x *WatchResponse_Reached) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[27]
+	mi := &file_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,17 +2286,18 @@ const file_plugin_proto_rawDesc = "" +
 	"\fDrainRequest\x12\x1d\n" +
 	"\n" +
 	"timeout_ms\x18\x01 \x01(\rR\ttimeoutMs\"\x0f\n" +
-	"\rDrainResponse\"\xf8\x02\n" +
+	"\rDrainResponse\"\x8c\x03\n" +
 	"\fWatchRequest\x12<\n" +
 	"\x04open\x18\x01 \x01(\v2&.filewatch.plugin.v1.WatchRequest.OpenH\x00R\x04open\x129\n" +
 	"\x03ack\x18\x02 \x01(\v2%.filewatch.plugin.v1.WatchRequest.AckH\x00R\x03ack\x12E\n" +
-	"\abarrier\x18\x03 \x01(\v2).filewatch.plugin.v1.WatchRequest.BarrierH\x00R\abarrier\x1ai\n" +
+	"\abarrier\x18\x03 \x01(\v2).filewatch.plugin.v1.WatchRequest.BarrierH\x00R\abarrier\x1a}\n" +
 	"\x04Open\x12\x12\n" +
 	"\x04sync\x18\x01 \x01(\tR\x04sync\x12\x12\n" +
 	"\x04root\x18\x02 \x01(\fR\x04root\x12\x18\n" +
 	"\aexclude\x18\x03 \x03(\tR\aexclude\x12\x1f\n" +
 	"\vconfig_json\x18\x04 \x01(\fR\n" +
-	"configJson\x1a\x17\n" +
+	"configJson\x12\x12\n" +
+	"\x04only\x18\x05 \x03(\fR\x04only\x1a\x17\n" +
 	"\x03Ack\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x1a\x19\n" +
 	"\aBarrier\x12\x0e\n" +
@@ -2104,7 +2327,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n" +
 	"\x04host\x18\x03 \x01(\tR\x04host\x12\x12\n" +
 	"\x04port\x18\x04 \x01(\rR\x04port\x12\x12\n" +
-	"\x04path\x18\x05 \x01(\fR\x04path\"\xae\x02\n" +
+	"\x04path\x18\x05 \x01(\fR\x04path\"\xfa\x02\n" +
 	"\vSyncRequest\x12\x12\n" +
 	"\x04sync\x18\x01 \x01(\tR\x04sync\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
@@ -2115,19 +2338,40 @@ const file_plugin_proto_rawDesc = "" +
 	"\x06delete\x18\a \x01(\bR\x06delete\x125\n" +
 	"\achanges\x18\b \x03(\v2\x1b.filewatch.plugin.v1.ChangeR\achanges\x12\x1f\n" +
 	"\vconfig_json\x18\t \x01(\fR\n" +
-	"configJson\"\x8d\x01\n" +
+	"configJson\x12\x1d\n" +
+	"\n" +
+	"max_delete\x18\n" +
+	" \x01(\x04R\tmaxDelete\x12\x12\n" +
+	"\x04list\x18\v \x01(\bR\x04list\x12\x17\n" +
+	"\adry_run\x18\f \x01(\bR\x06dryRun\"\x8d\x01\n" +
 	"\fSyncResponse\x12;\n" +
 	"\bprogress\x18\x01 \x01(\v2\x1d.filewatch.plugin.v1.ProgressH\x00R\bprogress\x125\n" +
 	"\x06result\x18\x02 \x01(\v2\x1b.filewatch.plugin.v1.ResultH\x00R\x06resultB\t\n" +
-	"\amessage\"6\n" +
+	"\amessage\"y\n" +
 	"\bProgress\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x14\n" +
-	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"\x86\x01\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12A\n" +
+	"\vdifferences\x18\x03 \x03(\v2\x1f.filewatch.plugin.v1.DifferenceR\vdifferences\"\xae\x01\n" +
+	"\n" +
+	"Difference\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x128\n" +
+	"\x04kind\x18\x02 \x01(\x0e2$.filewatch.plugin.v1.Difference.KindR\x04kind\"R\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fKIND_MISSING\x10\x01\x12\x12\n" +
+	"\x0eKIND_DIFFERENT\x10\x02\x12\x0e\n" +
+	"\n" +
+	"KIND_EXTRA\x10\x03\"\xdb\x01\n" +
 	"\x06Result\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x18\n" +
 	"\adeleted\x18\x02 \x01(\x04R\adeleted\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x126\n" +
-	"\x06failed\x18\x04 \x03(\v2\x1e.filewatch.plugin.v1.PathErrorR\x06failed\"3\n" +
+	"\x06failed\x18\x04 \x03(\v2\x1e.filewatch.plugin.v1.PathErrorR\x06failed\x12\x18\n" +
+	"\aentries\x18\x05 \x01(\x04R\aentries\x129\n" +
+	"\bwithheld\x18\x06 \x01(\v2\x1d.filewatch.plugin.v1.WithheldR\bwithheld\"8\n" +
+	"\bWithheld\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\x12\x16\n" +
+	"\x06sample\x18\x02 \x03(\fR\x06sample\"3\n" +
 	"\tPathError\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\fR\x04path\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text*B\n" +
@@ -2170,84 +2414,90 @@ func file_plugin_proto_rawDescGZIP() []byte {
 	return file_plugin_proto_rawDescData
 }
 
-var file_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_plugin_proto_goTypes = []any{
 	(Kind)(0),                       // 0: filewatch.plugin.v1.Kind
 	(Severity)(0),                   // 1: filewatch.plugin.v1.Severity
 	(Subject)(0),                    // 2: filewatch.plugin.v1.Subject
 	(Scope)(0),                      // 3: filewatch.plugin.v1.Scope
-	(*DescribeRequest)(nil),         // 4: filewatch.plugin.v1.DescribeRequest
-	(*DescribeResponse)(nil),        // 5: filewatch.plugin.v1.DescribeResponse
-	(*Component)(nil),               // 6: filewatch.plugin.v1.Component
-	(*Schema)(nil),                  // 7: filewatch.plugin.v1.Schema
-	(*Attribute)(nil),               // 8: filewatch.plugin.v1.Attribute
-	(*Block)(nil),                   // 9: filewatch.plugin.v1.Block
-	(*ValidateRequest)(nil),         // 10: filewatch.plugin.v1.ValidateRequest
-	(*ValidateResponse)(nil),        // 11: filewatch.plugin.v1.ValidateResponse
-	(*Diagnostic)(nil),              // 12: filewatch.plugin.v1.Diagnostic
-	(*Step)(nil),                    // 13: filewatch.plugin.v1.Step
-	(*DrainRequest)(nil),            // 14: filewatch.plugin.v1.DrainRequest
-	(*DrainResponse)(nil),           // 15: filewatch.plugin.v1.DrainResponse
-	(*WatchRequest)(nil),            // 16: filewatch.plugin.v1.WatchRequest
-	(*WatchResponse)(nil),           // 17: filewatch.plugin.v1.WatchResponse
-	(*Change)(nil),                  // 18: filewatch.plugin.v1.Change
-	(*Endpoint)(nil),                // 19: filewatch.plugin.v1.Endpoint
-	(*SyncRequest)(nil),             // 20: filewatch.plugin.v1.SyncRequest
-	(*SyncResponse)(nil),            // 21: filewatch.plugin.v1.SyncResponse
-	(*Progress)(nil),                // 22: filewatch.plugin.v1.Progress
-	(*Result)(nil),                  // 23: filewatch.plugin.v1.Result
-	(*PathError)(nil),               // 24: filewatch.plugin.v1.PathError
-	(*WatchRequest_Open)(nil),       // 25: filewatch.plugin.v1.WatchRequest.Open
-	(*WatchRequest_Ack)(nil),        // 26: filewatch.plugin.v1.WatchRequest.Ack
-	(*WatchRequest_Barrier)(nil),    // 27: filewatch.plugin.v1.WatchRequest.Barrier
-	(*WatchResponse_Ready)(nil),     // 28: filewatch.plugin.v1.WatchResponse.Ready
-	(*WatchResponse_Batch)(nil),     // 29: filewatch.plugin.v1.WatchResponse.Batch
-	(*WatchResponse_Unwatched)(nil), // 30: filewatch.plugin.v1.WatchResponse.Unwatched
-	(*WatchResponse_Reached)(nil),   // 31: filewatch.plugin.v1.WatchResponse.Reached
+	(Difference_Kind)(0),            // 4: filewatch.plugin.v1.Difference.Kind
+	(*DescribeRequest)(nil),         // 5: filewatch.plugin.v1.DescribeRequest
+	(*DescribeResponse)(nil),        // 6: filewatch.plugin.v1.DescribeResponse
+	(*Component)(nil),               // 7: filewatch.plugin.v1.Component
+	(*Schema)(nil),                  // 8: filewatch.plugin.v1.Schema
+	(*Attribute)(nil),               // 9: filewatch.plugin.v1.Attribute
+	(*Block)(nil),                   // 10: filewatch.plugin.v1.Block
+	(*ValidateRequest)(nil),         // 11: filewatch.plugin.v1.ValidateRequest
+	(*ValidateResponse)(nil),        // 12: filewatch.plugin.v1.ValidateResponse
+	(*Diagnostic)(nil),              // 13: filewatch.plugin.v1.Diagnostic
+	(*Step)(nil),                    // 14: filewatch.plugin.v1.Step
+	(*DrainRequest)(nil),            // 15: filewatch.plugin.v1.DrainRequest
+	(*DrainResponse)(nil),           // 16: filewatch.plugin.v1.DrainResponse
+	(*WatchRequest)(nil),            // 17: filewatch.plugin.v1.WatchRequest
+	(*WatchResponse)(nil),           // 18: filewatch.plugin.v1.WatchResponse
+	(*Change)(nil),                  // 19: filewatch.plugin.v1.Change
+	(*Endpoint)(nil),                // 20: filewatch.plugin.v1.Endpoint
+	(*SyncRequest)(nil),             // 21: filewatch.plugin.v1.SyncRequest
+	(*SyncResponse)(nil),            // 22: filewatch.plugin.v1.SyncResponse
+	(*Progress)(nil),                // 23: filewatch.plugin.v1.Progress
+	(*Difference)(nil),              // 24: filewatch.plugin.v1.Difference
+	(*Result)(nil),                  // 25: filewatch.plugin.v1.Result
+	(*Withheld)(nil),                // 26: filewatch.plugin.v1.Withheld
+	(*PathError)(nil),               // 27: filewatch.plugin.v1.PathError
+	(*WatchRequest_Open)(nil),       // 28: filewatch.plugin.v1.WatchRequest.Open
+	(*WatchRequest_Ack)(nil),        // 29: filewatch.plugin.v1.WatchRequest.Ack
+	(*WatchRequest_Barrier)(nil),    // 30: filewatch.plugin.v1.WatchRequest.Barrier
+	(*WatchResponse_Ready)(nil),     // 31: filewatch.plugin.v1.WatchResponse.Ready
+	(*WatchResponse_Batch)(nil),     // 32: filewatch.plugin.v1.WatchResponse.Batch
+	(*WatchResponse_Unwatched)(nil), // 33: filewatch.plugin.v1.WatchResponse.Unwatched
+	(*WatchResponse_Reached)(nil),   // 34: filewatch.plugin.v1.WatchResponse.Reached
 }
 var file_plugin_proto_depIdxs = []int32{
-	6,  // 0: filewatch.plugin.v1.DescribeResponse.watcher:type_name -> filewatch.plugin.v1.Component
-	6,  // 1: filewatch.plugin.v1.DescribeResponse.transport:type_name -> filewatch.plugin.v1.Component
-	7,  // 2: filewatch.plugin.v1.Component.schema:type_name -> filewatch.plugin.v1.Schema
-	8,  // 3: filewatch.plugin.v1.Schema.attributes:type_name -> filewatch.plugin.v1.Attribute
-	9,  // 4: filewatch.plugin.v1.Schema.blocks:type_name -> filewatch.plugin.v1.Block
-	7,  // 5: filewatch.plugin.v1.Block.schema:type_name -> filewatch.plugin.v1.Schema
+	7,  // 0: filewatch.plugin.v1.DescribeResponse.watcher:type_name -> filewatch.plugin.v1.Component
+	7,  // 1: filewatch.plugin.v1.DescribeResponse.transport:type_name -> filewatch.plugin.v1.Component
+	8,  // 2: filewatch.plugin.v1.Component.schema:type_name -> filewatch.plugin.v1.Schema
+	9,  // 3: filewatch.plugin.v1.Schema.attributes:type_name -> filewatch.plugin.v1.Attribute
+	10, // 4: filewatch.plugin.v1.Schema.blocks:type_name -> filewatch.plugin.v1.Block
+	8,  // 5: filewatch.plugin.v1.Block.schema:type_name -> filewatch.plugin.v1.Schema
 	0,  // 6: filewatch.plugin.v1.ValidateRequest.kind:type_name -> filewatch.plugin.v1.Kind
-	19, // 7: filewatch.plugin.v1.ValidateRequest.destination:type_name -> filewatch.plugin.v1.Endpoint
-	12, // 8: filewatch.plugin.v1.ValidateResponse.diagnostics:type_name -> filewatch.plugin.v1.Diagnostic
+	20, // 7: filewatch.plugin.v1.ValidateRequest.destination:type_name -> filewatch.plugin.v1.Endpoint
+	13, // 8: filewatch.plugin.v1.ValidateResponse.diagnostics:type_name -> filewatch.plugin.v1.Diagnostic
 	1,  // 9: filewatch.plugin.v1.Diagnostic.severity:type_name -> filewatch.plugin.v1.Severity
 	2,  // 10: filewatch.plugin.v1.Diagnostic.subject:type_name -> filewatch.plugin.v1.Subject
-	13, // 11: filewatch.plugin.v1.Diagnostic.path:type_name -> filewatch.plugin.v1.Step
-	25, // 12: filewatch.plugin.v1.WatchRequest.open:type_name -> filewatch.plugin.v1.WatchRequest.Open
-	26, // 13: filewatch.plugin.v1.WatchRequest.ack:type_name -> filewatch.plugin.v1.WatchRequest.Ack
-	27, // 14: filewatch.plugin.v1.WatchRequest.barrier:type_name -> filewatch.plugin.v1.WatchRequest.Barrier
-	28, // 15: filewatch.plugin.v1.WatchResponse.ready:type_name -> filewatch.plugin.v1.WatchResponse.Ready
-	29, // 16: filewatch.plugin.v1.WatchResponse.batch:type_name -> filewatch.plugin.v1.WatchResponse.Batch
-	30, // 17: filewatch.plugin.v1.WatchResponse.unwatched:type_name -> filewatch.plugin.v1.WatchResponse.Unwatched
-	31, // 18: filewatch.plugin.v1.WatchResponse.reached:type_name -> filewatch.plugin.v1.WatchResponse.Reached
+	14, // 11: filewatch.plugin.v1.Diagnostic.path:type_name -> filewatch.plugin.v1.Step
+	28, // 12: filewatch.plugin.v1.WatchRequest.open:type_name -> filewatch.plugin.v1.WatchRequest.Open
+	29, // 13: filewatch.plugin.v1.WatchRequest.ack:type_name -> filewatch.plugin.v1.WatchRequest.Ack
+	30, // 14: filewatch.plugin.v1.WatchRequest.barrier:type_name -> filewatch.plugin.v1.WatchRequest.Barrier
+	31, // 15: filewatch.plugin.v1.WatchResponse.ready:type_name -> filewatch.plugin.v1.WatchResponse.Ready
+	32, // 16: filewatch.plugin.v1.WatchResponse.batch:type_name -> filewatch.plugin.v1.WatchResponse.Batch
+	33, // 17: filewatch.plugin.v1.WatchResponse.unwatched:type_name -> filewatch.plugin.v1.WatchResponse.Unwatched
+	34, // 18: filewatch.plugin.v1.WatchResponse.reached:type_name -> filewatch.plugin.v1.WatchResponse.Reached
 	3,  // 19: filewatch.plugin.v1.Change.scope:type_name -> filewatch.plugin.v1.Scope
-	19, // 20: filewatch.plugin.v1.SyncRequest.destination:type_name -> filewatch.plugin.v1.Endpoint
-	18, // 21: filewatch.plugin.v1.SyncRequest.changes:type_name -> filewatch.plugin.v1.Change
-	22, // 22: filewatch.plugin.v1.SyncResponse.progress:type_name -> filewatch.plugin.v1.Progress
-	23, // 23: filewatch.plugin.v1.SyncResponse.result:type_name -> filewatch.plugin.v1.Result
-	24, // 24: filewatch.plugin.v1.Result.failed:type_name -> filewatch.plugin.v1.PathError
-	18, // 25: filewatch.plugin.v1.WatchResponse.Batch.changes:type_name -> filewatch.plugin.v1.Change
-	4,  // 26: filewatch.plugin.v1.PluginService.Describe:input_type -> filewatch.plugin.v1.DescribeRequest
-	10, // 27: filewatch.plugin.v1.PluginService.Validate:input_type -> filewatch.plugin.v1.ValidateRequest
-	14, // 28: filewatch.plugin.v1.PluginService.Drain:input_type -> filewatch.plugin.v1.DrainRequest
-	16, // 29: filewatch.plugin.v1.WatcherService.Watch:input_type -> filewatch.plugin.v1.WatchRequest
-	20, // 30: filewatch.plugin.v1.TransportService.Sync:input_type -> filewatch.plugin.v1.SyncRequest
-	5,  // 31: filewatch.plugin.v1.PluginService.Describe:output_type -> filewatch.plugin.v1.DescribeResponse
-	11, // 32: filewatch.plugin.v1.PluginService.Validate:output_type -> filewatch.plugin.v1.ValidateResponse
-	15, // 33: filewatch.plugin.v1.PluginService.Drain:output_type -> filewatch.plugin.v1.DrainResponse
-	17, // 34: filewatch.plugin.v1.WatcherService.Watch:output_type -> filewatch.plugin.v1.WatchResponse
-	21, // 35: filewatch.plugin.v1.TransportService.Sync:output_type -> filewatch.plugin.v1.SyncResponse
-	31, // [31:36] is the sub-list for method output_type
-	26, // [26:31] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	20, // 20: filewatch.plugin.v1.SyncRequest.destination:type_name -> filewatch.plugin.v1.Endpoint
+	19, // 21: filewatch.plugin.v1.SyncRequest.changes:type_name -> filewatch.plugin.v1.Change
+	23, // 22: filewatch.plugin.v1.SyncResponse.progress:type_name -> filewatch.plugin.v1.Progress
+	25, // 23: filewatch.plugin.v1.SyncResponse.result:type_name -> filewatch.plugin.v1.Result
+	24, // 24: filewatch.plugin.v1.Progress.differences:type_name -> filewatch.plugin.v1.Difference
+	4,  // 25: filewatch.plugin.v1.Difference.kind:type_name -> filewatch.plugin.v1.Difference.Kind
+	27, // 26: filewatch.plugin.v1.Result.failed:type_name -> filewatch.plugin.v1.PathError
+	26, // 27: filewatch.plugin.v1.Result.withheld:type_name -> filewatch.plugin.v1.Withheld
+	19, // 28: filewatch.plugin.v1.WatchResponse.Batch.changes:type_name -> filewatch.plugin.v1.Change
+	5,  // 29: filewatch.plugin.v1.PluginService.Describe:input_type -> filewatch.plugin.v1.DescribeRequest
+	11, // 30: filewatch.plugin.v1.PluginService.Validate:input_type -> filewatch.plugin.v1.ValidateRequest
+	15, // 31: filewatch.plugin.v1.PluginService.Drain:input_type -> filewatch.plugin.v1.DrainRequest
+	17, // 32: filewatch.plugin.v1.WatcherService.Watch:input_type -> filewatch.plugin.v1.WatchRequest
+	21, // 33: filewatch.plugin.v1.TransportService.Sync:input_type -> filewatch.plugin.v1.SyncRequest
+	6,  // 34: filewatch.plugin.v1.PluginService.Describe:output_type -> filewatch.plugin.v1.DescribeResponse
+	12, // 35: filewatch.plugin.v1.PluginService.Validate:output_type -> filewatch.plugin.v1.ValidateResponse
+	16, // 36: filewatch.plugin.v1.PluginService.Drain:output_type -> filewatch.plugin.v1.DrainResponse
+	18, // 37: filewatch.plugin.v1.WatcherService.Watch:output_type -> filewatch.plugin.v1.WatchResponse
+	22, // 38: filewatch.plugin.v1.TransportService.Sync:output_type -> filewatch.plugin.v1.SyncResponse
+	34, // [34:39] is the sub-list for method output_type
+	29, // [29:34] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_plugin_proto_init() }
@@ -2279,8 +2529,8 @@ func file_plugin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_proto_rawDesc), len(file_plugin_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   28,
+			NumEnums:      5,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   3,
 		},
