@@ -22,6 +22,7 @@ type Config struct {
 
 	LogLevel  string // trace, debug, info, warn or error
 	LogFormat string // text or json
+	StateDir  string // absolute; "" when wrong
 	Plugins   []Plugin
 	Syncs     []Sync
 	// Defaults are the components that the defaults block sets up, whether a sync uses them or not.
@@ -52,12 +53,13 @@ type Sync struct {
 
 // Settings are the attributes that `sync` and `defaults` have in common.
 type Settings struct {
-	User     Value[string]
-	Exclude  Value[[]Value[string]] // a sync's list replaces that of the defaults
-	Delete   Value[bool]
-	Settle   Value[time.Duration]
-	MaxDelay Value[time.Duration] // not below Settle
-	Rescan   Value[time.Duration] // 0 = never
+	User      Value[string]
+	Exclude   Value[[]Value[string]] // a sync's list replaces that of the defaults
+	Delete    Value[bool]
+	MaxDelete Value[MaxDelete]
+	Settle    Value[time.Duration]
+	MaxDelay  Value[time.Duration] // not below Settle
+	Rescan    Value[time.Duration] // 0 = never
 }
 
 // Value is a value and the place that gave it.

@@ -14,6 +14,7 @@ var syncSchema = &hcl.BodySchema{
 		{Name: "user"},
 		{Name: "exclude"},
 		{Name: "delete"},
+		{Name: "max_delete"},
 		{Name: "settle"},
 		{Name: "max_delay"},
 		{Name: "rescan"},
@@ -30,10 +31,11 @@ const AutoWatcher = "auto"
 // builtin is what holds where neither the sync nor the defaults say otherwise.
 var builtin = settings{
 	Settings: Settings{
-		Delete:   Value[bool]{V: true},
-		Settle:   Value[time.Duration]{V: 20 * time.Millisecond},
-		MaxDelay: Value[time.Duration]{V: time.Second},
-		Rescan:   Value[time.Duration]{V: time.Hour},
+		Delete:    Value[bool]{V: true},
+		MaxDelete: Value[MaxDelete]{V: MaxDelete{Percent: 50}},
+		Settle:    Value[time.Duration]{V: 20 * time.Millisecond},
+		MaxDelay:  Value[time.Duration]{V: time.Second},
+		Rescan:    Value[time.Duration]{V: time.Hour},
 	},
 	watcher:   &Component{Kind: "watcher", Plugin: AutoWatcher},
 	transport: &Component{Kind: "transport", Plugin: "rsync"},
@@ -49,12 +51,13 @@ type settings struct {
 func (s settings) over(under settings) settings {
 	return settings{
 		Settings: Settings{
-			User:     s.User.over(under.User),
-			Exclude:  s.Exclude.over(under.Exclude),
-			Delete:   s.Delete.over(under.Delete),
-			Settle:   s.Settle.over(under.Settle),
-			MaxDelay: s.MaxDelay.over(under.MaxDelay),
-			Rescan:   s.Rescan.over(under.Rescan),
+			User:      s.User.over(under.User),
+			Exclude:   s.Exclude.over(under.Exclude),
+			Delete:    s.Delete.over(under.Delete),
+			MaxDelete: s.MaxDelete.over(under.MaxDelete),
+			Settle:    s.Settle.over(under.Settle),
+			MaxDelay:  s.MaxDelay.over(under.MaxDelay),
+			Rescan:    s.Rescan.over(under.Rescan),
 		},
 		watcher:   s.watcher.over(under.watcher),
 		transport: s.transport.over(under.transport),
@@ -87,12 +90,13 @@ func (r *reader) settings(content *hcl.BodyContent, origin Origin) settings {
 	r.origin = origin
 	return settings{
 		Settings: Settings{
-			User:     r.string(content.Attributes["user"]),
-			Exclude:  r.strings(content.Attributes["exclude"]),
-			Delete:   r.bool(content.Attributes["delete"]),
-			Settle:   r.duration(content.Attributes["settle"]),
-			MaxDelay: r.duration(content.Attributes["max_delay"]),
-			Rescan:   r.duration(content.Attributes["rescan"]),
+			User:      r.string(content.Attributes["user"]),
+			Exclude:   r.strings(content.Attributes["exclude"]),
+			Delete:    r.bool(content.Attributes["delete"]),
+			MaxDelete: r.maxDelete(content.Attributes["max_delete"]),
+			Settle:    r.duration(content.Attributes["settle"]),
+			MaxDelay:  r.duration(content.Attributes["max_delay"]),
+			Rescan:    r.duration(content.Attributes["rescan"]),
 		},
 		watcher:   r.component(content.Blocks.OfType("watcher")),
 		transport: r.component(content.Blocks.OfType("transport")),

@@ -1,10 +1,13 @@
 package plan
 
 import (
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/filewatch/filewatch/core/internal/config"
 	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/filter"
 )
 
 // FuzzParse: what parse takes, it takes again in the form that operators read.
@@ -71,6 +74,31 @@ func FuzzSyncs(f *testing.F) {
 		for _, s := range plan.Syncs {
 			if len(s.Source) == 0 || s.Source[0] != '/' || len(s.Destinations) != 1 || s.Transport.Config == nil || s.Watcher.Config == nil {
 				t.Errorf("%+v", s)
+			}
+		}
+	})
+}
+
+// FuzzAnchored: the pattern for one directory is valid and matches it, and not another of the same length.
+func FuzzAnchored(f *testing.F) {
+	for _, s := range []string{"a", "a/b", "*", `a\b`, `\*`, "[x]", "a\nb", "a?\\", "- x", "!", "**/x", " ", "\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		dir := filepath.Clean("/" + s)[1:]
+		if dir == "" || strings.ContainsRune(dir, 0) || len(dir) > 1000 {
+			return
+		}
+		only, err := filter.Parse([]string{anchored(dir)})
+		if err != nil {
+			t.Fatalf("%q: %v", dir, err)
+		}
+		if !only.Match(dir, true) {
+			t.Errorf("%q does not match %q", anchored(dir), dir)
+		}
+		for _, other := range []string{"x" + dir, dir + "x", "x/" + dir} {
+			if only.Match(other, true) {
+				t.Errorf("%q matches %q", anchored(dir), other)
 			}
 		}
 	})

@@ -133,11 +133,14 @@ func explain(t *testing.T, paths []string, vars map[string]string) string {
 	if plan == nil {
 		return out.String()
 	}
+	if plan.StateDir != "/var/lib/filewatch" { // the default of root
+		fmt.Fprintln(&out, "state_dir", plan.StateDir)
+	}
 	for _, s := range plan.Syncs {
 		for _, route := range s.Routes() {
 			fmt.Fprintln(&out, route)
 		}
-		fmt.Fprintf(&out, "  exclude %q settle %s max_delay %s rescan %s\n", s.Exclude, s.Settle, s.MaxDelay, s.Rescan)
+		fmt.Fprintf(&out, "  exclude %q max_delete %s settle %s max_delay %s rescan %s\n", s.Exclude, s.MaxDelete, s.Settle, s.MaxDelay, s.Rescan)
 		fmt.Fprintf(&out, "  watcher %s %s\n  transport %s %s\n", s.Watcher.Plugin, s.Watcher.Config, s.Transport.Plugin, s.Transport.Config)
 	}
 	return out.String()

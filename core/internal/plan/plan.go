@@ -31,6 +31,7 @@ type Catalog interface {
 type Plan struct {
 	LogLevel  string
 	LogFormat string
+	StateDir  string // absolute and clean
 	Plugins   []PluginFile
 	Syncs     []Sync // in the order of the configuration
 }
@@ -49,6 +50,7 @@ type Sync struct {
 	Destinations []sdk.Endpoint // where the contents of the root go
 	Exclude      []string       // rsync patterns
 	Delete       bool
+	MaxDelete    config.MaxDelete
 	Settle       time.Duration
 	MaxDelay     time.Duration // not below Settle
 	Rescan       time.Duration // 0 = never
@@ -90,13 +92,14 @@ func New(ctx context.Context, cfg *config.Config, cat Catalog) (*Plan, hcl.Diagn
 	for _, c := range cfg.Defaults {
 		p.check(c)
 	}
-	plan := &Plan{LogLevel: cfg.LogLevel, LogFormat: cfg.LogFormat}
+	plan := &Plan{LogLevel: cfg.LogLevel, LogFormat: cfg.LogFormat, StateDir: cfg.StateDir}
 	for _, file := range cfg.Plugins {
 		plan.Plugins = append(plan.Plugins, PluginFile{file.Name, file.Path, file.SHA256})
 	}
 	var drafts []*draft
 	for i := range cfg.Syncs {
 		d := p.sync(&cfg.Syncs[i])
+		p.apart(cfg, d)
 		drafts = append(drafts, d)
 		plan.Syncs = append(plan.Syncs, d.plan())
 	}

@@ -32,6 +32,7 @@ func (d *draft) plan() Sync {
 		Source:    d.source.path,
 		Exclude:   d.exclude,
 		Delete:    d.cfg.Delete.V,
+		MaxDelete: d.cfg.MaxDelete.V,
 		Settle:    d.cfg.Settle.V,
 		MaxDelay:  d.cfg.MaxDelay.V,
 		Rescan:    d.cfg.Rescan.V,
