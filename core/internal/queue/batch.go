@@ -102,7 +102,11 @@ func byPath(a, b *entry) int { return cmp.Compare(a.path(), b.path()) }
 func (q *Queue) popDue(now instant) []*entry {
 	var taken []*entry
 	bytes := 0
-	for q.next() <= now && len(taken) < q.cfg.BatchPaths {
+	limit := q.cfg.BatchPaths
+	if q.width > 0 {
+		limit = q.width
+	}
+	for q.next() <= now && len(taken) < limit {
 		bytes += len(q.due[0].path()) + changeBytes
 		if len(taken) > 0 && bytes > q.cfg.BatchBytes {
 			break
@@ -128,6 +132,21 @@ func takenAbove(e *entry) *entry {
 func (q *Queue) Return(now time.Time, b *Batch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.putBack(now, b)
+	q.again = b
+}
+
+// Split takes b back like Return, because something in it may be what fails all of it: the next batch
+// is half as large. With each that is confirmed they grow again. A batch of a single change cannot be
+// split; what fails there is known.
+func (q *Queue) Split(now time.Time, b *Batch) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.width = max(1, len(b.listed)/2)
+	q.putBack(now, b)
+}
+
+func (q *Queue) putBack(now time.Time, b *Batch) {
 	q.end(b)
 	before := q.next()
 	at := q.instant(now)
@@ -137,7 +156,6 @@ func (q *Queue) Return(now time.Time, b *Batch) {
 	for _, e := range b.hidden {
 		q.put(e.path(), e, at)
 	}
-	q.again = b
 	q.wake(before)
 }
 

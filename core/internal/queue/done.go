@@ -19,6 +19,9 @@ func (q *Queue) Done(now time.Time, b *Batch, failed []sdk.PathError) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.end(b)
+	if q.width *= 2; q.width >= q.cfg.BatchPaths {
+		q.width = 0
+	}
 	if len(failed) == 0 {
 		return
 	}

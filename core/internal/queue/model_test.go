@@ -101,6 +101,12 @@ func (m *model) giveBack() {
 	m.retry(func(string) bool { return true })
 }
 
+func (m *model) split() {
+	m.q.Split(m.now, m.batch)
+	m.id = ""
+	m.retry(func(string) bool { return true })
+}
+
 func (m *model) done(failed []sdk.PathError) {
 	changes := m.batch.Changes()
 	m.q.Done(m.now, m.batch, failed)
@@ -247,6 +253,11 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"return": func(t *rapid.T) {
 			if m.batch != nil {
 				m.giveBack()
+			}
+		},
+		"split": func(t *rapid.T) {
+			if m.batch != nil {
+				m.split()
 			}
 		},
 	}

@@ -60,6 +60,7 @@ type Queue struct {
 	out   *Batch // being transferred
 	again *Batch // returned; the next batch is another try of it
 	taken int    // batches taken so far, tries not counted
+	width int    // changes in the next batch at most while one is looked for that fails all; 0 = BatchPaths
 }
 
 // instant is a point in time, counted from Queue.base: a third of the size of a time.Time.
@@ -118,6 +119,20 @@ func waits(c sdk.Change) bool {
 	return c.Scope == sdk.ScopePath && (written || movedAway)
 }
 
+// Hurry makes due at now what waits for its file to be closed, or for a rename to be complete.
+func (q *Queue) Hurry(now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	before, at := q.next(), q.instant(now)
+	for _, e := range q.due {
+		if e.settling {
+			e.due, e.settling = min(e.due, at), false
+		}
+	}
+	heap.Init(&q.due)
+	q.wake(before)
+}
+
 // Next tells from when on Take returns a batch, which may be in the past; false means that nothing is
 // pending. See Changed.
 func (q *Queue) Next() (time.Time, bool) {
@@ -169,6 +184,17 @@ func (q *Queue) Stats() Stats {
 		s.Oldest = q.time(oldest)
 	}
 	return s
+}
+
+// Unconfirmed returns every change that is not confirmed, in no order.
+func (q *Queue) Unconfirmed() []sdk.Change {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var changes []sdk.Change
+	for e := range q.all {
+		changes = append(changes, e.change())
+	}
+	return changes
 }
 
 // all yields every entry that is not confirmed, pending or out.

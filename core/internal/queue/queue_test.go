@@ -305,6 +305,75 @@ func TestReturn(t *testing.T) {
 	}
 }
 
+func TestUnconfirmed(t *testing.T) {
+	q := New(config())
+	q.Add(t0, path("a"))
+	q.Add(t0, subtree("b"))
+	q.Take(t0)
+	q.Add(at(time.Second), path("a"))
+	got := q.Unconfirmed()
+	slices.SortFunc(got, func(x, y sdk.Change) int { return strings.Compare(x.Path, y.Path) })
+	if show(got) != "a a b/**" {
+		t.Errorf("got %q", show(got))
+	}
+}
+
+func TestHurry(t *testing.T) {
+	q := New(config())
+	q.Add(t0, sdk.Change{Path: "a", Ops: sdk.OpWrite})
+	q.Add(t0, sdk.Change{Path: "b"})
+	q.Done(t0, q.Take(t0), failures("b"))
+	q.Hurry(t0)
+	b := mustTake(t, q, t0, "a") // a path in backoff is not hurried: trying sooner does not mend it
+	q.Done(t0, b, nil)
+	if got := q.pending(); got != "b" {
+		t.Errorf("pending %q", got)
+	}
+}
+
+func TestSplitFindsWhatFailsAll(t *testing.T) {
+	q := New(Config{})
+	const n = 1000
+	for i := range n {
+		q.Add(t0, sdk.Change{Path: fmt.Sprintf("p%03d", i)})
+	}
+	tries, sent := 0, 0
+	for now := t0; ; now = now.Add(time.Millisecond) {
+		b := q.Take(now)
+		if b == nil {
+			break
+		}
+		tries++
+		bad := slices.ContainsFunc(b.Changes(), func(c sdk.Change) bool { return c.Path == "p637" })
+		switch {
+		case bad && len(b.Changes()) == 1:
+			q.Done(now, b, failures("p637"))
+		case bad:
+			q.Split(now, b)
+		default:
+			sent += len(b.Changes())
+			q.Done(now, b, nil)
+		}
+	}
+	if sent != n-1 || q.Empty() {
+		t.Errorf("%d of %d sent", sent, n-1)
+	}
+	if tries > 40 {
+		t.Errorf("%d tries", tries)
+	}
+	for i := range n {
+		q.Add(at(time.Second), sdk.Change{Path: fmt.Sprintf("q%03d", i)})
+	}
+	batches := 0
+	for b := q.Take(at(time.Second)); b != nil; b = q.Take(at(time.Second)) {
+		batches++
+		q.Done(at(time.Second), b, nil)
+	}
+	if batches > 12 {
+		t.Errorf("%d batches afterwards: they do not grow again", batches)
+	}
+}
+
 func TestBatchBounds(t *testing.T) {
 	cfg := config()
 	cfg.BatchPaths = 3
