@@ -30,7 +30,7 @@ func BenchmarkPass(b *testing.B) {
 	root, entries := benchTree(b)
 	for _, kind := range []string{"full", "light"} {
 		b.Run(kind, func(b *testing.B) {
-			t := newTree(root, nil, newRecorder())
+			t := newTree(root, nil, nil, newRecorder())
 			t.hotFor = 0
 			mustPass(b, t, false)
 			var before, after runtime.MemStats
@@ -64,7 +64,7 @@ func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		t := newTree(root, nil, newRecorder())
+		t := newTree(root, nil, nil, newRecorder())
 		mustPass(b, t, false)
 		runtime.GC()
 		runtime.ReadMemStats(&after)

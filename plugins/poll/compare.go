@@ -63,7 +63,9 @@ func (w *worker) compare(t *task, before, after time.Time) {
 			e.racy = w.racy(e, before, after, t.remote)
 		}
 		name := w.next.name(i)
-		if !t.silent {
+		on := t.way[string(name[:len(name)-1])]
+		// Of a directory on the way its own attributes do not matter.
+		if !t.silent && (on == nil || v == created || v == doubtful || !e.isDir()) {
 			w.tell(t, name, e, v)
 		}
 		if !e.isDir() {
@@ -86,6 +88,7 @@ func (w *worker) compare(t *task, before, after time.Time) {
 			remote: t.remote, mountPoint: e.mount != t.mount,
 			silent: t.silent || v == created || v == doubtful,
 			rested: rested,
+			way:    on,
 		})
 	}
 	if t.silent {

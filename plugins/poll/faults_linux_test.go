@@ -282,7 +282,7 @@ func TestCancel(t *testing.T) {
 	a := newArea(t)
 	a.mkdir("a/b/c", "d/e/f", "g/h")
 	listed := make(chan struct{})
-	tr := newTree(a.root, nil, newRecorder())
+	tr := newTree(a.root, nil, nil, newRecorder())
 	w := watch{pass: tr.pass, progress: tr.progress.Load, reporter: tr.reporter, pace: pace{interval: minInterval, load: 1}}
 	tr.system.list = func(f folder, buf []byte, add func([]byte, uint16)) error {
 		<-listed

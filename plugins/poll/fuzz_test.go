@@ -60,7 +60,7 @@ func FuzzCompare(f *testing.F) {
 			}
 		}
 		r := newRecorder()
-		p := newPass(t.Context(), newTree("/", nil, r), false)
+		p := newPass(t.Context(), newTree("/", nil, nil, r), false)
 		p.first = false
 		w := worker{pass: p, next: table{append([]entry(nil), next.entries...), bytes.Clone(next.names)}}
 		w.from, w.missing = d.match(&w.next, nil, nil)

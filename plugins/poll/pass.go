@@ -71,6 +71,7 @@ type task struct {
 	// rested tells that nothing was added, removed or renamed in it since it was last read.
 	rested bool
 	onRoot bool // it is the root
+	way    way  // to what is looked at in it; nil = all
 }
 
 // holder keeps a directory open as long as something in it is to be visited.
@@ -111,12 +112,12 @@ func (p *pass) begin(root folder) error {
 		if t.self.same(&e) {
 			e.racy = p.stillRacy(&t.self, now)
 		}
-		if rested = t.self.same(&e) && t.self.racy == 0; !rested {
+		if rested = t.self.same(&e) && t.self.racy == 0; !rested && t.way == nil {
 			p.report("", sdk.ScopePath, sdk.OpAttrib)
 		}
 		t.self = e
 	}
-	p.tasks = []task{{dir: p.top, mount: e.mount, remote: remote, silent: p.first, rested: rested && p.light, onRoot: true}}
+	p.tasks = []task{{dir: p.top, mount: e.mount, remote: remote, silent: p.first, rested: rested && p.light, onRoot: true, way: t.way}}
 	return nil
 }
 

@@ -228,7 +228,7 @@ func TestManyEntries(t *testing.T) {
 
 // TestManyRemoved: past a bound the whole root is reported.
 func TestManyRemoved(t *testing.T) {
-	p := newPass(t.Context(), newTree("/", nil, newRecorder()), false)
+	p := newPass(t.Context(), newTree("/", nil, nil, newRecorder()), false)
 	for i := range maxLate + 10 {
 		p.later(fmt.Sprint(i), sdk.ScopePath, sdk.OpRemove)
 	}

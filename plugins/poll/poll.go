@@ -19,6 +19,9 @@
 // again. Only the first write to a file that rested, and a change of its attributes, waits for the
 // next full pass.
 //
+// Where only some subtrees are to be watched nothing else is read, and of the directories above them just
+// the names on the way are looked at.
+//
 // # What is unknown
 //
 // A directory that cannot be read is unknown, not empty: what was known of it stays, it is reported as
@@ -69,7 +72,7 @@ func (watcher) Watch(ctx context.Context, req sdk.WatchRequest, r sdk.Reporter) 
 	if err != nil {
 		return sdk.Misconfigured(fmt.Errorf("max_load: %w", err))
 	}
-	t := newTree(req.Root, exclude, r)
+	t := newTree(req.Root, exclude, req.Only, r)
 	w := watch{
 		pass:     t.pass,
 		progress: t.progress.Load,

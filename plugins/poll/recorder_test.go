@@ -76,13 +76,18 @@ func rarely() *config { return &config{Interval: time.Hour, MaxLoad: "100%"} }
 // start watches root until the test ends.
 func start(t testing.TB, root string, c *config, exclude ...string) *watched {
 	t.Helper()
-	w := begin(t, root, c, exclude...)
+	return begin(t, root, c, exclude...).isReady()
+}
+
+// isReady waits until w is.
+func (w *watched) isReady() *watched {
+	w.t.Helper()
 	select {
 	case <-w.ready:
 	case <-w.done:
-		t.Fatalf("watch ended: %v", w.err)
+		w.t.Fatalf("watch ended: %v", w.err)
 	case <-time.After(patience):
-		t.Fatal("not ready")
+		w.t.Fatal("not ready")
 	}
 	return w
 }
@@ -90,11 +95,18 @@ func start(t testing.TB, root string, c *config, exclude ...string) *watched {
 // begin is start without waiting.
 func begin(t testing.TB, root string, c *config, exclude ...string) *watched {
 	t.Helper()
+	return request(t, sdk.WatchRequest{Root: root, Exclude: exclude, Config: c})
+}
+
+// request watches until the test ends.
+func request(t testing.TB, req sdk.WatchRequest) *watched {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &watched{recorder: newRecorder(), t: t, root: root, barriers: make(chan sdk.Barrier), stop: cancel, done: make(chan struct{})}
+	w := &watched{recorder: newRecorder(), t: t, root: req.Root, barriers: make(chan sdk.Barrier), stop: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
-		w.err = Plugin().Watcher.Watch(ctx, sdk.WatchRequest{Root: root, Exclude: exclude, Config: c, Barriers: w.barriers}, w.recorder)
+		req.Barriers = w.barriers
+		w.err = Plugin().Watcher.Watch(ctx, req, w.recorder)
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -201,7 +213,7 @@ func mustTree(t testing.TB, root string, exclude ...string) (*tree, *recorder) {
 	f, err := filter.Parse(exclude)
 	must(t, err)
 	r := newRecorder()
-	tr := newTree(root, f, r)
+	tr := newTree(root, f, nil, r)
 	mustPass(t, tr, false)
 	if got := r.take(); len(got) != 0 {
 		t.Fatalf("the first pass reports %v", got)

@@ -32,6 +32,7 @@ const tick = 100 * time.Millisecond
 type tree struct {
 	root     string // as given; a symlink here is followed each time
 	exclude  *filter.Filter
+	way      way // to what is looked at; nil = all
 	reporter sdk.Reporter
 	epoch    time.Time     // when its clock began
 	hotFor   time.Duration // light passes look at files that changed so lately
@@ -51,11 +52,11 @@ type system struct {
 
 var kernel = system{folder.list, folder.look, folder.remote}
 
-func newTree(root string, exclude *filter.Filter, r sdk.Reporter) *tree {
+func newTree(root string, exclude *filter.Filter, only []string, r sdk.Reporter) *tree {
 	if exclude.Empty() {
 		exclude = nil
 	}
-	return &tree{root: root, exclude: exclude, reporter: r, epoch: time.Now(), hotFor: hotFor, system: kernel}
+	return &tree{root: root, exclude: exclude, way: newWay(only), reporter: r, epoch: time.Now(), hotFor: hotFor, system: kernel}
 }
 
 // ticks returns the time of the tree's clock, which nobody can set.

@@ -252,6 +252,28 @@ func TestMounts(t *testing.T) {
 		quiet(t, changes, "m")
 	})
 
+	t.Run("on the way to what is watched", func(t *testing.T) {
+		a := newArea(t)
+		t.Cleanup(func() { unmountAll(a.path("m")) })
+		a.mkdir("m/d", "m/beside")
+		a.write("m/d/f")
+		w := watchOnly(a, "m/d")
+		for _, change := range []func(){
+			func() { must(t, unix.Mount("none", a.path("m"), "tmpfs", 0, "")) },
+			func() { must(t, unix.Unmount(a.path("m"), 0)) },
+		} {
+			change()
+			if changes := w.after(); !covered(a.root, "m/d/f", changes) {
+				t.Errorf("%+v", changes)
+			}
+			w.rest()
+		}
+		a.write("m/d/f", "m/beside/f")
+		changes := w.after()
+		named(t, changes, "m/d/f", sdk.ScopePath)
+		quiet(t, changes, "m/d/f")
+	})
+
 	for name, change := range map[string]func(dir string){
 		"mounted over":       func(dir string) { must(t, unix.Mount("none", dir, "tmpfs", 0, "")) },
 		"unmounted":          func(dir string) { must(t, unix.Unmount(dir, 0)) },

@@ -75,12 +75,7 @@ func (w *worker) fill(t *task, f folder) error {
 		}
 	}
 	w.next.reset()
-	err := w.tree.system.list(f, w.buf, func(name []byte, mode uint16) {
-		if mode == 0 || !w.excluded(t, name, mode) {
-			w.next.add(name, entry{mode: mode})
-		}
-	})
-	if err != nil {
+	if err := w.read(t, f); err != nil {
 		return err
 	}
 	w.from, w.missing = t.dir.match(&w.next, w.from[:0], w.missing)
@@ -90,6 +85,22 @@ func (w *worker) fill(t *task, f folder) error {
 	w.confirm(t, f)
 	w.drop()
 	return nil
+}
+
+// read makes next the names in a directory, or just those on the way: whether they are there is told by
+// the look at them.
+func (w *worker) read(t *task, f folder) error {
+	if t.way != nil {
+		for _, name := range t.way.names() {
+			w.next.add([]byte(name), entry{})
+		}
+		return nil
+	}
+	return w.tree.system.list(f, w.buf, func(name []byte, mode uint16) {
+		if mode == 0 || !w.excluded(t, name, mode) {
+			w.next.add(name, entry{mode: mode})
+		}
+	})
 }
 
 // refresh makes next what was known, with a new look at what light passes look at. It reports false when
