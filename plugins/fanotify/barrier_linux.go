@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/hardlink"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/wire"
 )
@@ -95,7 +96,7 @@ func (b *barriers) rename() error {
 }
 
 // arrived takes note of an event of our own process. Those sent are met if it is that of their name.
-func (b *barriers) arrived(name []byte, l *links) {
+func (b *barriers) arrived(name []byte, l *hardlink.Finder) {
 	if len(b.sent) > 0 && string(name) == filepath.Base(b.name()) {
 		b.meet(l)
 	}
@@ -103,8 +104,8 @@ func (b *barriers) arrived(name []byte, l *links) {
 
 // meet takes note that all that was changed before those sent has been reported, but for the other names
 // of files that l is asked to find.
-func (b *barriers) meet(l *links) {
-	due := l.due()
+func (b *barriers) meet(l *hardlink.Finder) {
+	due := l.Due()
 	for _, barrier := range b.sent {
 		b.met = append(b.met, met{barrier, due})
 	}
@@ -112,8 +113,8 @@ func (b *barriers) meet(l *links) {
 }
 
 // reached ends the barriers that wait for nothing more.
-func (b *barriers) reached(l *links) {
-	done := l.done()
+func (b *barriers) reached(l *hardlink.Finder) {
+	done := l.Done()
 	n := 0
 	for n < len(b.met) && b.met[n].search <= done {
 		b.met[n].Reached()

@@ -3,6 +3,7 @@ package fanotify
 import (
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -68,7 +69,7 @@ func (w *watch) report(p place, e *event, n *entry) {
 		w.reporter.Change(c)
 		return
 	case string(n.name) != ".":
-		c.Path = join(p.path, string(n.name))
+		c.Path = relpath.Join(p.path, string(n.name))
 	}
 	if w.exclude.Match(c.Path, e.isDir()) {
 		return
@@ -95,7 +96,7 @@ func (w *watch) look(path string, e *event, op sdk.Op) bool {
 	switch unix.Fstatat(w.views[0].fd, path, &st, unix.AT_SYMLINK_NOFOLLOW) {
 	case nil:
 		if st.Nlink > 1 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			w.links.changed(st.Ino, op)
+			w.links.Changed(st.Ino, op)
 		}
 		return true
 	case unix.ENOENT, unix.ENOTDIR:

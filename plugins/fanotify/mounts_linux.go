@@ -2,21 +2,19 @@ package fanotify
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/dirent"
+	"github.com/filewatch/filewatch/plugins/internal/mountinfo"
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
 )
-
-const mountTable = "/proc/self/mountinfo"
 
 // mount is one line of the mount table.
 type mount struct {
@@ -26,79 +24,29 @@ type mount struct {
 	point  string // relative to the root; "" for the mount that the root is in
 }
 
-// remote lists the file systems that other hosts change without this kernel hearing of it.
-var remote = map[string]bool{
-	"9p": true, "afs": true, "beegfs": true, "ceph": true, "cifs": true, "fuse.glusterfs": true,
-	"fuse.rclone": true, "fuse.s3fs": true, "fuse.sshfs": true, "gfs2": true, "gpfs": true, "lustre": true,
-	"ncpfs": true, "nfs": true, "nfs4": true, "ocfs2": true, "smb3": true, "smbfs": true, "vboxsf": true,
-	"virtiofs": true, "vmhgfs": true,
-}
-
-// pollMounts tells the watch when the system's mounts change, until table is closed.
-func (w *watch) pollMounts(table *os.File) {
-	conn, err := table.SyscallConn()
-	for err == nil {
-		// The kernel wakes who polls the table on every change. It always counts as readable, so it is
-		// the waking that matters: hence the false, which waits for the next one.
-		waited := false
-		err = conn.Read(func(uintptr) bool {
-			done := waited
-			waited = true
-			return done
-		})
-		if err != nil && !errors.Is(err, os.ErrClosed) {
-			err = nil // this kernel's table cannot be polled
-			select {
-			case <-w.ctx.Done():
-				return
-			case <-time.After(w.check):
-			}
-		}
-		signal(w.mounted)
+// mountsChanged wakes who runs the watch.
+func (w *watch) mountsChanged() {
+	select {
+	case w.mounted <- struct{}{}:
+	default:
 	}
 }
 
-// parseMounts returns the mounts in the table that lie below root, which is absolute, and the one
-// with the number own.
-func parseMounts(table, root string, own uint64) (ownMount mount, mounts []mount) {
-	for text := range strings.Lines(table) {
-		// ID parent major:minor root mountpoint options [tags …] - type source options
-		head, tail, ok := strings.Cut(text, " - ")
-		fields := strings.Fields(head)
-		if !ok || len(fields) < 5 {
-			continue
-		}
-		id, err := strconv.ParseUint(fields[0], 10, 64)
-		if err != nil {
-			continue
-		}
-		fstype, _, _ := strings.Cut(tail, " ")
-		m := mount{id: id, line: strings.Join(fields[:4], " "), fstype: fstype}
-		if id == own {
+// mountsBelow returns the mounts in the table that lie below root, which is absolute, and the one with
+// the number own.
+func mountsBelow(table, root string, own uint64) (ownMount mount, mounts []mount) {
+	for _, line := range mountinfo.Parse(table) {
+		m := mount{id: line.ID, line: line.Line, fstype: line.FSType}
+		if m.id == own {
 			ownMount = m
 			continue
 		}
-		if m.point, ok = below(unescape(fields[4]), root); ok && m.point != "" {
+		var ok bool
+		if m.point, ok = relpath.Below(line.Point, root); ok && m.point != "" {
 			mounts = append(mounts, m)
 		}
 	}
 	return ownMount, mounts
-}
-
-// unescape undoes the octal escapes of the mount table.
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+4 <= len(s) {
-			if v, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(v))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // remount looks at all mounts in the tree: those that have come get marks, and what they and those
@@ -116,17 +64,17 @@ func (w *watch) remount() error {
 	if !w.group.watches(root.fd) {
 		return lost(w.root, "its file system was unmounted")
 	}
-	table, err := os.ReadFile(mountTable)
+	table, err := os.ReadFile(mountinfo.Table)
 	if err != nil {
 		return fmt.Errorf("fanotify needs /proc: %w", err)
 	}
 	rootID, _ := mountID(root.fd)
-	own, mounts := parseMounts(string(table), root.path, rootID)
+	own, mounts := mountsBelow(string(table), root.path, rootID)
 	root.mount = own
 
 	views := []*view{root}
 	reasons := make(map[mount]string) // why there is no view
-	if remote[own.fstype] {
+	if mountinfo.Remote(own.fstype) {
 		reasons[own] = foreign(own.fstype)
 	}
 	changed := make(map[string]struct{})
@@ -161,7 +109,7 @@ func (w *watch) remount() error {
 	w.views, w.reasons = views, reasons
 	if len(changed) > 0 {
 		w.cache.clear()
-		for _, p := range topmost(slices.Collect(maps.Keys(changed))) {
+		for _, p := range relpath.Topmost(slices.Collect(maps.Keys(changed))) {
 			w.reporter.Change(sdk.Change{Path: p, Scope: sdk.ScopeSubtree})
 		}
 	}
@@ -173,13 +121,13 @@ func (w *watch) remount() error {
 // and nothing was missed.
 func (w *watch) see(m mount) (v *view, kept bool, reason string) {
 	switch {
-	case remote[m.fstype]:
+	case mountinfo.Remote(m.fstype):
 		return nil, false, foreign(m.fstype) // touching it may take for ever
 	case m.fstype == "fuse" || strings.HasPrefix(m.fstype, "fuse."):
 		return nil, false, refusal(m.fstype, unix.ENODEV)
 	}
 	// Without O_DIRECTORY nothing is mounted automatically by this.
-	fd, err := openat(w.views[0].fd, m.point, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC)
+	fd, err := dirent.Open(w.views[0].fd, m.point, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC)
 	if err != nil {
 		return nil, false, ""
 	}
@@ -233,14 +181,14 @@ func (w *watch) sendUnwatched() {
 	for m, reason := range w.reasons {
 		path := m.point
 		if reason == fileMount {
-			path = parentOf(path) // what looks after it needs a directory
+			path = relpath.Parent(path) // what looks after it needs a directory
 		}
 		paths = append(paths, path)
 		if reason = fmt.Sprintf("%q: %s", m.point, reason); !slices.Contains(reasons, reason) {
 			reasons = append(reasons, reason)
 		}
 	}
-	paths = fewer(topmost(paths), maxUnwatched)
+	paths = relpath.Fewer(relpath.Topmost(paths), relpath.MaxUnwatched)
 	if slices.Equal(paths, w.unwatched) {
 		return
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/filewatch/filewatch/sdk"
 )
 
-func TestParseMounts(t *testing.T) {
+func TestMountsBelow(t *testing.T) {
 	const table = `22 1 259:1 / / rw,relatime shared:1 - ext4 /dev/root rw
 23 22 0:20 / /proc rw - proc proc rw
 30 22 0:30 / /srv rw - xfs /dev/sdb rw
@@ -28,7 +28,7 @@ func TestParseMounts(t *testing.T) {
 not a mount
 x 1 0:1 / /srv/site/x rw - tmpfs none rw
 `
-	own, below := parseMounts(table, "/srv/site", 30)
+	own, below := mountsBelow(table, "/srv/site", 30)
 	want := []mount{
 		{31, "31 30 0:31 /sub", "tmpfs", "with space\ttab\nnl\\"},
 		{32, "32 30 0:32 /", "nfs4", "nfs"},
@@ -37,24 +37,21 @@ x 1 0:1 / /srv/site/x rw - tmpfs none rw
 	if diff := cmp.Diff(want, below, cmp.AllowUnexported(mount{})); diff != "" || own.fstype != "xfs" {
 		t.Errorf("own %v, -want +got\n%s", own, diff)
 	}
-	if own, below = parseMounts(table, "/", 22); own.fstype != "ext4" || len(below) != 7 {
+	if own, below = mountsBelow(table, "/", 22); own.fstype != "ext4" || len(below) != 7 {
 		t.Errorf("got %v, %v", own, below)
 	}
 }
 
-func FuzzParseMounts(f *testing.F) {
-	f.Add(`31 30 0:31 /sub /a\040b rw - tmpfs none rw`, `a\040b\134\04\999\`)
-	f.Fuzz(func(t *testing.T, table, text string) {
+func FuzzMountsBelow(f *testing.F) {
+	f.Add(`31 30 0:31 /sub /a\040b rw - tmpfs none rw`)
+	f.Fuzz(func(t *testing.T, table string) {
 		for _, root := range []string{"/", "/a"} {
-			_, below := parseMounts(table, root, 31)
+			_, below := mountsBelow(table, root, 31)
 			for _, m := range below {
 				if m.point == "" || m.id == 31 {
 					t.Errorf("got %+v", m)
 				}
 			}
-		}
-		if got := unescape(text); len(got) > len(text) || !strings.Contains(text, `\`) && got != text {
-			t.Errorf("%q became %q", text, got)
 		}
 	})
 }

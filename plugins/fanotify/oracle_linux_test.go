@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
 	trees "github.com/filewatch/filewatch/sdk/plugintest/tree"
@@ -91,7 +92,7 @@ func oracle(t *testing.T, seed uint64) (dirs, rescans int) {
 		}
 		w.prove()
 		for _, dir := range all {
-			w.covered(mark, join(dir, "canary"))
+			w.covered(mark, relpath.Join(dir, "canary"))
 		}
 	} else {
 		w.alive(all...)
@@ -284,7 +285,7 @@ func (m *mirror) scan(to map[string]string, path string) {
 	}
 	entries, _ := os.ReadDir(filepath.Join(m.root, path))
 	for _, e := range entries {
-		if p := join(path, e.Name()); !m.exclude.Match(p, e.IsDir()) {
+		if p := relpath.Join(path, e.Name()); !m.exclude.Match(p, e.IsDir()) {
 			m.scan(to, p)
 		}
 	}

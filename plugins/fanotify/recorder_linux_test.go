@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
 )
@@ -219,7 +220,7 @@ func (w *watched) alive(dirs ...string) {
 		named[c.Path] = true
 	}
 	for _, dir := range dirs {
-		if !named[join(dir, file)] {
+		if !named[relpath.Join(dir, file)] {
 			w.t.Fatalf("a new file in %q was not reported", dir)
 		}
 	}

@@ -2,6 +2,9 @@ package fanotify
 
 import (
 	"golang.org/x/sys/unix"
+
+	"github.com/filewatch/filewatch/plugins/internal/dirent"
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 )
 
 // maxCache bounds what the paths that are remembered may take, in bytes as far as they can be counted:
@@ -97,7 +100,7 @@ func (w *watch) lookup(v *view, handle unix.FileHandle) (place, error) {
 	var p place
 	path, err := readlink(fd)
 	for err == unix.ENAMETOOLONG {
-		up, openErr := openat(fd, "..", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+		up, openErr := dirent.Open(fd, "..", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
 		if openErr != nil {
 			return place{}, openErr
 		}
@@ -108,8 +111,8 @@ func (w *watch) lookup(v *view, handle unix.FileHandle) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	rel, inTree := below(path, w.views[0].path)
-	if _, inView := below(path, v.path); !inTree || !inView {
+	rel, inTree := relpath.Below(path, w.views[0].path)
+	if _, inView := relpath.Below(path, v.path); !inTree || !inView {
 		return place{}, w.missed(v)
 	}
 	// The path of what lies outside the mount is cut short and looks like another one, and what is

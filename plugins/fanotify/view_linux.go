@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/dirent"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -99,7 +100,7 @@ func (w *watch) enterRoot() error {
 }
 
 func (w *watch) enterMount(v *view) (err error) {
-	if v.fd, err = openat(w.views[0].fd, v.point, openFlags); err != nil {
+	if v.fd, err = dirent.Open(w.views[0].fd, v.point, dirent.Flags); err != nil {
 		v.fd = -1
 		return err
 	}
@@ -127,7 +128,7 @@ func (w *watch) leave() {
 
 // openRoot opens the directory at root, to which a symlink may lead.
 func openRoot(root string) (int, error) {
-	fd, err := openat(unix.AT_FDCWD, root, openFlags&^unix.O_NOFOLLOW)
+	fd, err := dirent.Open(unix.AT_FDCWD, root, dirent.Flags&^unix.O_NOFOLLOW)
 	switch err {
 	case nil:
 		return fd, nil

@@ -2,7 +2,6 @@ package fanotify
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -10,6 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/events"
+	"github.com/filewatch/filewatch/plugins/internal/hardlink"
+	"github.com/filewatch/filewatch/plugins/internal/mountinfo"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
 )
@@ -49,11 +51,11 @@ type watch struct {
 	exclude  *filter.Filter
 	reporter sdk.Reporter
 	group    *group
-	queue    *queue
+	queue    *events.Queue
 	mounted  chan struct{} // capacity 1: the system's mounts have changed
 	asked    <-chan sdk.Barrier
 	barriers *barriers
-	links    *links
+	links    *hardlink.Finder
 	pid      int32
 
 	identity  identity         // of the root
@@ -81,10 +83,10 @@ func (t tuning) watch(ctx context.Context, root string, exclude *filter.Filter, 
 	inner, cancel := context.WithCancel(ctx)
 	w := &watch{
 		tuning: t, ctx: inner, root: root, exclude: exclude, reporter: r, group: g,
-		queue:   newQueue(t.queueLimit),
+		queue:   events.NewQueue(g.file, t.queueLimit, t.beforeRead),
 		mounted: make(chan struct{}, 1),
 		asked:   asked,
-		links:   newLinks(root, exclude, r),
+		links:   hardlink.New(root, exclude, r),
 		pid:     int32(os.Getpid()),
 		cache:   cache{places: make(map[string][]place)},
 	}
@@ -100,36 +102,18 @@ func (t tuning) watch(ctx context.Context, root string, exclude *filter.Filter, 
 		return err
 	}
 	defer w.barriers.close()
-	wg.Go(w.read)
-	wg.Go(func() { w.links.run(inner) })
-	table, err := os.Open(mountTable)
+	wg.Go(w.queue.Run)
+	wg.Go(func() { w.links.Run(inner) })
+	table, err := os.Open(mountinfo.Table)
 	if err != nil {
 		return fmt.Errorf("fanotify needs /proc: %w", err)
 	}
 	defer table.Close()
-	wg.Go(func() { w.pollMounts(table) })
+	wg.Go(func() { mountinfo.Poll(inner, table, t.check, w.mountsChanged) })
 	if err := w.run(); ctx.Err() == nil {
 		return err
 	}
 	return nil
-}
-
-// read moves events from the kernel into the queue and does nothing else.
-func (w *watch) read() {
-	buf := make([]byte, 64<<10)
-	for {
-		if w.beforeRead != nil {
-			w.beforeRead()
-		}
-		n, err := w.group.file.Read(buf)
-		if err != nil {
-			if !errors.Is(err, os.ErrClosed) {
-				w.queue.fail(fmt.Errorf("read fanotify events: %w", err))
-			}
-			return
-		}
-		w.queue.put(buf[:n])
-	}
 }
 
 // markRoot has the root and its file system watched.
@@ -157,12 +141,12 @@ func (w *watch) markRoot() error {
 
 // fstypeOf returns the type of the file system that fd is open in.
 func fstypeOf(fd int) string {
-	table, err := os.ReadFile(mountTable)
+	table, err := os.ReadFile(mountinfo.Table)
 	if err != nil {
 		return "unknown"
 	}
 	id, _ := mountID(fd)
-	own, _ := parseMounts(string(table), "/", id)
+	own, _ := mountsBelow(string(table), "/", id)
 	return own.fstype
 }
 
@@ -186,11 +170,11 @@ func (w *watch) run() error {
 		select {
 		case <-w.ctx.Done():
 			return nil
-		case <-w.queue.ready:
+		case <-w.queue.Ready:
 			spare, err = w.drain(spare)
 		case b := <-w.asked:
 			err = w.barriers.ask(b)
-		case <-w.links.idle:
+		case <-w.links.Idle:
 		case <-w.mounted:
 			w.remountDue = true
 		case <-check.C:
@@ -223,7 +207,7 @@ func (w *watch) tryOut() error {
 				return nil
 			case <-timeout:
 				return sdk.Misconfigured(fmt.Errorf("watch %s with fanotify: the %s file system reports no events, or not where they are; %s", w.root, root.fstype, instead))
-			case <-w.queue.ready:
+			case <-w.queue.Ready:
 				if _, err := w.drain(nil); err != nil {
 					return err
 				}
@@ -251,7 +235,7 @@ func (w *watch) watchOpens(how uint) error {
 
 // drain acts on all events that wait.
 func (w *watch) drain(spare []byte) ([]byte, error) {
-	buf, lost, err := w.queue.take(spare)
+	buf, lost, err := w.queue.Take(spare)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
 )
@@ -255,7 +256,7 @@ func (p *portable) relative(abs string) (string, bool) {
 }
 
 func (p *portable) sendUnwatched() {
-	paths := topmost(slices.Collect(maps.Keys(p.failed)))
+	paths := relpath.Topmost(slices.Collect(maps.Keys(p.failed)))
 	if slices.Equal(paths, p.sent) {
 		return
 	}
@@ -266,5 +267,5 @@ func (p *portable) sendUnwatched() {
 			reasons = append(reasons, text)
 		}
 	}
-	p.reporter.Unwatched(fewer(paths, maxUnwatched), strings.Join(reasons, "; "))
+	p.reporter.Unwatched(relpath.Fewer(paths, relpath.MaxUnwatched), strings.Join(reasons, "; "))
 }

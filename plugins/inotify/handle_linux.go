@@ -3,6 +3,7 @@ package inotify
 import (
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -63,7 +64,7 @@ func (w *watch) handleAt(n *node, e event) {
 		w.report(path, sdk.ScopePath, e.ops())
 		return
 	}
-	path = join(path, e.name)
+	path = relpath.Join(path, e.name)
 	if w.exclude.Match(path, dir) {
 		if dir {
 			w.release(w.tree.child(n, e.name))
@@ -74,7 +75,7 @@ func (w *watch) handleAt(n *node, e event) {
 	if dir {
 		w.handleDir(n, e, &c)
 	} else if e.has(unix.IN_MODIFY | unix.IN_CLOSE_WRITE | unix.IN_ATTRIB) {
-		w.links.changed(path, c.Ops)
+		w.changed(path, c.Ops)
 	}
 	w.reporter.Change(c)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -84,7 +85,7 @@ func TestWatchLimit(t *testing.T) {
 	a.mv(top, "renamed")
 	w.eventually(func() string {
 		got, _ := w.unwatched()
-		if want := join("renamed", rest); !slices.Contains(got, strings.TrimSuffix(want, "/")) {
+		if want := relpath.Join("renamed", rest); !slices.Contains(got, strings.TrimSuffix(want, "/")) {
 			return fmt.Sprintf("%q is not in %q", want, got)
 		}
 		return ""

@@ -1,25 +1,19 @@
 package inotify
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
-	"io"
 	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/mountinfo"
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
 )
-
-const mountTable = "/proc/self/mountinfo"
 
 // mount is what is mounted at a path.
 type mount struct {
@@ -27,38 +21,11 @@ type mount struct {
 	fstype string
 }
 
-// remote lists the file systems that other hosts change without this kernel hearing of it.
-var remote = map[string]bool{
-	"9p": true, "afs": true, "beegfs": true, "ceph": true, "cifs": true, "fuse.glusterfs": true,
-	"fuse.rclone": true, "fuse.s3fs": true, "fuse.sshfs": true, "gfs2": true, "gpfs": true, "lustre": true,
-	"ncpfs": true, "nfs": true, "nfs4": true, "ocfs2": true, "smb3": true, "smbfs": true, "vboxsf": true,
-	"virtiofs": true, "vmhgfs": true,
-}
-
-// pollMounts tells the watch when the system's mounts change, until table is closed.
-func (w *watch) pollMounts(table *os.File) {
-	conn, err := table.SyscallConn()
-	for err == nil {
-		// The kernel wakes who polls the table on every change. It always counts as readable, so it is
-		// the waking that matters: hence the false, which waits for the next one.
-		waited := false
-		err = conn.Read(func(uintptr) bool {
-			done := waited
-			waited = true
-			return done
-		})
-		if err != nil && !errors.Is(err, os.ErrClosed) {
-			err = nil // this kernel's table cannot be polled
-			select {
-			case <-w.ctx.Done():
-				return
-			case <-time.After(w.check):
-			}
-		}
-		select {
-		case w.mounted <- struct{}{}:
-		default:
-		}
+// mountsChanged wakes who runs the watch.
+func (w *watch) mountsChanged() {
+	select {
+	case w.mounted <- struct{}{}:
+	default:
 	}
 }
 
@@ -68,56 +35,28 @@ func (w *watch) readMounts() {
 	if err != nil {
 		return // the root is lost, which is noticed elsewhere
 	}
-	table, err := os.ReadFile(mountTable)
+	table, err := os.ReadFile(mountinfo.Table)
 	if err != nil {
 		return
 	}
-	own, below := parseMounts(bytes.NewReader(table), root)
+	own, below := mountsBelow(string(table), root)
 	w.blindStale = w.blindStale || own != w.ownMount || !maps.Equal(below, w.mounts)
 	w.ownMount, w.mounts = own, below
 }
 
-// parseMounts returns what root is on, and what is mounted below it by relative path.
-func parseMounts(table io.Reader, root string) (own mount, below map[string]mount) {
+// mountsBelow returns what root is on, and what is mounted below it by relative path.
+func mountsBelow(table, root string) (own mount, below map[string]mount) {
 	below = make(map[string]mount)
 	ownLen := 0
-	for lines := bufio.NewScanner(table); lines.Scan(); {
-		// ID parent major:minor root mountpoint options [tags …] - type source options
-		head, tail, ok := strings.Cut(lines.Text(), " - ")
-		fields := strings.Fields(head)
-		if !ok || len(fields) < 5 {
-			continue
-		}
-		fstype, _, _ := strings.Cut(tail, " ")
-		m := mount{strings.Join(fields[:4], " "), fstype}
-		at := unescape(fields[4])
-		if at == root || at == "/" || strings.HasPrefix(root, at+"/") {
-			if len(at) >= ownLen { // of several at one path, the last one counts
-				own, ownLen = m, len(at)
-			}
-			continue
-		}
-		if rel, ok := strings.CutPrefix(at, strings.TrimSuffix(root, "/")+"/"); ok {
+	for _, line := range mountinfo.Parse(table) {
+		m := mount{line.Line, line.FSType}
+		if rel, ok := relpath.Below(line.Point, root); ok && rel != "" {
 			below[rel] = m
+		} else if _, above := relpath.Below(root, line.Point); above && len(line.Point) >= ownLen {
+			own, ownLen = m, len(line.Point) // of several at one path, the last one counts
 		}
 	}
 	return own, below
-}
-
-// unescape undoes the octal escapes of the mount table.
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+4 <= len(s) {
-			if v, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(v))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // isMount reports whether something is mounted at parent/name, which fd is open on.
@@ -132,7 +71,7 @@ func (w *watch) isMount(fd int, parent *node, name string) bool {
 		return false
 	}
 	path, _ := w.tree.path(parent)
-	_, ok := w.mounts[join(path, name)]
+	_, ok := w.mounts[relpath.Join(path, name)]
 	return ok
 }
 

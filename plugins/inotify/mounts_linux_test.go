@@ -14,7 +14,7 @@ import (
 	"github.com/filewatch/filewatch/sdk"
 )
 
-func TestParseMounts(t *testing.T) {
+func TestMountsBelow(t *testing.T) {
 	const table = `22 1 259:1 / / rw,relatime shared:1 - ext4 /dev/root rw
 23 22 0:20 / /proc rw - proc proc rw
 30 22 0:30 / /srv rw - xfs /dev/sdb rw
@@ -24,7 +24,7 @@ func TestParseMounts(t *testing.T) {
 34 32 0:34 / /srv/site/nfs rw - ext4 /dev/sdc rw
 not a mount
 `
-	own, below := parseMounts(strings.NewReader(table), "/srv/site")
+	own, below := mountsBelow(table, "/srv/site")
 	want := map[string]mount{
 		"with space\ttab\nnl\\": {"31 30 0:31 /sub", "tmpfs"},
 		"nfs":                   {"34 32 0:34 /", "ext4"},
@@ -32,20 +32,9 @@ not a mount
 	if diff := cmp.Diff(want, below, cmp.AllowUnexported(mount{})); diff != "" || own.fstype != "xfs" {
 		t.Errorf("own %v, -want +got\n%s", own, diff)
 	}
-	if own, below = parseMounts(strings.NewReader(table), "/"); own.fstype != "ext4" || len(below) != 5 {
+	if own, below = mountsBelow(table, "/"); own.fstype != "ext4" || len(below) != 5 {
 		t.Errorf("got %v, %v", own, below)
 	}
-}
-
-func FuzzUnescape(f *testing.F) {
-	f.Add(`a\040b\134`)
-	f.Add(`\04`)
-	f.Add(`\999\`)
-	f.Fuzz(func(t *testing.T, s string) {
-		if got := unescape(s); len(got) > len(s) || !strings.Contains(s, `\`) && got != s {
-			t.Errorf("%q became %q", s, got)
-		}
-	})
 }
 
 // TestMounts mounts things in a mount namespace of its own.

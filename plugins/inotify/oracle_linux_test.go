@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
 	trees "github.com/filewatch/filewatch/sdk/plugintest/tree"
@@ -89,7 +90,7 @@ func oracle(t *testing.T, seed uint64) (dirs, rescans int) {
 		mark := w.mark()
 		var want []string
 		for _, dir := range all {
-			p := join(dir, "canary")
+			p := relpath.Join(dir, "canary")
 			must(t, os.WriteFile(filepath.Join(root, p), nil, 0o644))
 			want = append(want, p)
 		}
@@ -272,7 +273,7 @@ func (m *mirror) scan(to map[string]string, path string) {
 	}
 	entries, _ := os.ReadDir(filepath.Join(m.root, path))
 	for _, e := range entries {
-		if p := join(path, e.Name()); !m.exclude.Match(p, e.IsDir()) {
+		if p := relpath.Join(path, e.Name()); !m.exclude.Match(p, e.IsDir()) {
 			m.scan(to, p)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
 )
@@ -182,7 +183,7 @@ func (w *watched) alive(dirs ...string) {
 			for _, c := range w.since(mark) {
 				named[c.Path] = true
 			}
-			dirs = slices.DeleteFunc(slices.Clone(dirs), func(dir string) bool { return named[join(dir, file)] })
+			dirs = slices.DeleteFunc(slices.Clone(dirs), func(dir string) bool { return named[relpath.Join(dir, file)] })
 		}
 		if len(dirs) > 0 && time.Now().After(deadline) {
 			w.t.Fatalf("new files in %q are not reported", dirs)

@@ -9,6 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/dirent"
+	"github.com/filewatch/filewatch/plugins/internal/mountinfo"
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -60,7 +63,7 @@ func (w *watch) count(fd int) int {
 		if w.held >= maxHeld || w.ctx.Err() != nil {
 			return total + len(names)
 		}
-		sub, err := openat(fd, name, openFlags)
+		sub, err := dirent.Open(fd, name, dirent.Flags)
 		if err != nil {
 			continue
 		}
@@ -138,17 +141,17 @@ func (w *watch) sendUnwatched() {
 		reasons = append(reasons, limitReason(dirs))
 	}
 	const foreign = "changes made on other hosts cause no events on the network file system %s"
-	if remote[w.ownMount.fstype] {
+	if mountinfo.Remote(w.ownMount.fstype) {
 		paths = append(paths, "")
 		reason(w.ownMount.fstype, foreign, w.ownMount.fstype)
 	}
 	for path, m := range w.mounts {
-		if remote[m.fstype] && w.tree.find(path) != nil {
+		if mountinfo.Remote(m.fstype) && w.tree.find(path) != nil {
 			paths = append(paths, path)
 			reason(m.fstype, foreign, m.fstype)
 		}
 	}
-	paths = fewer(topmost(paths), maxUnwatched)
+	paths = relpath.Fewer(relpath.Topmost(paths), relpath.MaxUnwatched)
 	if !slices.Equal(paths, w.blindSent) {
 		w.blindSent = paths
 		slices.Sort(reasons)

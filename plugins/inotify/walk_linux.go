@@ -6,6 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/dirent"
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -13,18 +15,7 @@ import (
 // way from the root is gone again on the way back, but no more descriptors.
 const maxHeld = 128
 
-// openFlags never block and follow no symlink.
-const openFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
-
 var errElsewhere = errors.New("another directory is there")
-
-func openat(dir int, name string, flags int) (fd int, err error) {
-	for {
-		if fd, err = unix.Openat(dir, name, flags, 0); err != unix.EINTR {
-			return fd, err
-		}
-	}
-}
 
 // vanished reports whether err says that there is no directory (any more).
 func vanished(err error) bool {
@@ -36,7 +27,7 @@ func vanished(err error) bool {
 func (w *watch) start() (waited bool, err error) {
 	var wd int32
 	for {
-		fd, err := openat(unix.AT_FDCWD, w.root, openFlags&^unix.O_NOFOLLOW)
+		fd, err := dirent.Open(unix.AT_FDCWD, w.root, dirent.Flags&^unix.O_NOFOLLOW)
 		if err != nil {
 			return false, w.rootError(err)
 		}
@@ -77,7 +68,7 @@ func (w *watch) rootError(err error) error {
 
 // openRoot opens the root, which must be the directory that is watched.
 func (w *watch) openRoot() (int, error) {
-	fd, err := openat(unix.AT_FDCWD, w.root, openFlags&^unix.O_NOFOLLOW)
+	fd, err := dirent.Open(unix.AT_FDCWD, w.root, dirent.Flags&^unix.O_NOFOLLOW)
 	if err != nil {
 		return -1, w.rootError(err)
 	}
@@ -94,17 +85,17 @@ func (w *watch) open(n *node) (int, error) {
 	if !ok {
 		return -1, errElsewhere
 	}
-	fd, err := openat(unix.AT_FDCWD, w.root, openFlags&^unix.O_NOFOLLOW)
+	fd, err := dirent.Open(unix.AT_FDCWD, w.root, dirent.Flags&^unix.O_NOFOLLOW)
 	for i, name := range names {
 		if err != nil {
 			return -1, err
 		}
-		flags := openFlags
+		flags := dirent.Flags
 		if i < len(names)-1 {
 			flags |= unix.O_PATH
 		}
 		dir := fd
-		fd, err = openat(dir, name, flags)
+		fd, err = dirent.Open(dir, name, flags)
 		unix.Close(dir)
 	}
 	if err != nil {
@@ -217,7 +208,7 @@ func (w *watch) list(fd int, n *node, deep, report bool) {
 		}
 		if report && how > kept {
 			if path, ok := w.tree.path(n); ok {
-				w.report(join(path, name), sdk.ScopeSubtree, sdk.OpCreate|sdk.OpClose)
+				w.report(relpath.Join(path, name), sdk.ScopeSubtree, sdk.OpCreate|sdk.OpClose)
 			}
 		}
 	}
@@ -229,12 +220,12 @@ func (w *watch) list(fd int, n *node, deep, report bool) {
 func (w *watch) enter(dir int, parent *node, name string) (fd int, n *node, how arrival) {
 	if w.exclude != nil {
 		path, _ := w.tree.path(parent)
-		if w.exclude.Match(join(path, name), true) {
+		if w.exclude.Match(relpath.Join(path, name), true) {
 			w.release(w.tree.child(parent, name))
 			return -1, nil, absent
 		}
 	}
-	fd, err := openat(dir, name, openFlags)
+	fd, err := dirent.Open(dir, name, dirent.Flags)
 	if vanished(err) {
 		w.release(w.tree.child(parent, name))
 		return -1, nil, absent
@@ -281,9 +272,9 @@ func (w *watch) releaseMissing(n *node, names []string) {
 // subdirs returns the names of the directories in the one that fd is open on. It does not look at
 // the entries where the file system tells their type.
 func (w *watch) subdirs(fd int) (names []string, err error) {
-	err = readDir(fd, w.dirents, func(e dirent) {
-		if e.isDir(fd) {
-			names = append(names, string(e.name))
+	err = dirent.Read(fd, w.dirents, func(e dirent.Entry) {
+		if e.IsDir(fd) {
+			names = append(names, string(e.Name))
 		}
 	})
 	return names, err

@@ -2,7 +2,6 @@ package inotify
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -10,6 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/events"
+	"github.com/filewatch/filewatch/plugins/internal/hardlink"
+	"github.com/filewatch/filewatch/plugins/internal/mountinfo"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
 )
@@ -48,7 +50,7 @@ type watch struct {
 	exclude  *filter.Filter
 	reporter sdk.Reporter
 	kernel   *kernel
-	queue    *queue
+	queue    *events.Queue
 	mounted  chan struct{} // capacity 1: the system's mounts have changed
 
 	tree     *tree
@@ -66,7 +68,7 @@ type watch struct {
 	blindStale bool            // blind, or a path in it, has changed since it was reported
 	blindSent  []string        // as reported
 
-	links    *links
+	links    *hardlink.Finder
 	asked    <-chan sdk.Barrier
 	barriers *barriers
 
@@ -86,7 +88,7 @@ func (t tuning) watch(ctx context.Context, root string, exclude *filter.Filter, 
 	inner, cancel := context.WithCancel(ctx)
 	w := &watch{
 		tuning: t, ctx: inner, root: root, exclude: exclude, reporter: r, kernel: k,
-		queue:    newQueue(t.queueLimit),
+		queue:    events.NewQueue(k.file, t.queueLimit, t.beforeRead),
 		mounted:  make(chan struct{}, 1),
 		removed:  make(map[int32]struct{}),
 		limbo:    make(map[*node]struct{}),
@@ -95,7 +97,7 @@ func (t tuning) watch(ctx context.Context, root string, exclude *filter.Filter, 
 		blind:    make(map[*node]cause),
 		asked:    asked,
 		barriers: newBarriers(k),
-		links:    newLinks(root, exclude, r),
+		links:    hardlink.New(root, exclude, r),
 		dirents:  make([]byte, 64<<10),
 	}
 	var wg sync.WaitGroup
@@ -103,36 +105,18 @@ func (t tuning) watch(ctx context.Context, root string, exclude *filter.Filter, 
 	defer cancel()
 	defer k.close()
 	defer w.barriers.close()
-	wg.Go(w.read)
-	wg.Go(func() { w.links.run(inner) })
-	table, err := os.Open(mountTable)
+	wg.Go(w.queue.Run)
+	wg.Go(func() { w.links.Run(inner) })
+	table, err := os.Open(mountinfo.Table)
 	if err != nil {
 		return fmt.Errorf("inotify needs /proc: %w", err)
 	}
 	defer table.Close()
-	wg.Go(func() { w.pollMounts(table) })
+	wg.Go(func() { mountinfo.Poll(inner, table, t.check, w.mountsChanged) })
 	if err := w.run(); ctx.Err() == nil {
 		return err
 	}
 	return nil
-}
-
-// read moves events from the kernel into the queue and does nothing else.
-func (w *watch) read() {
-	buf := make([]byte, 64<<10)
-	for {
-		if w.beforeRead != nil {
-			w.beforeRead()
-		}
-		n, err := w.kernel.file.Read(buf)
-		if err != nil {
-			if !errors.Is(err, os.ErrClosed) {
-				w.queue.fail(fmt.Errorf("read inotify events: %w", err))
-			}
-			return
-		}
-		w.queue.put(buf[:n])
-	}
 }
 
 func (w *watch) run() error {
@@ -166,11 +150,11 @@ func (w *watch) run() error {
 		select {
 		case <-w.ctx.Done():
 			return nil
-		case <-w.queue.ready:
+		case <-w.queue.Ready:
 			spare, err = w.drain(spare)
 		case b := <-w.asked:
 			w.barriers.lay(b)
-		case <-w.links.idle:
+		case <-w.links.Idle:
 		case <-w.mounted:
 			err = w.remount()
 		case <-check.C:
@@ -190,7 +174,7 @@ func (w *watch) run() error {
 
 // drain acts on all events that wait.
 func (w *watch) drain(spare []byte) ([]byte, error) {
-	buf, lost, err := w.queue.take(spare)
+	buf, lost, err := w.queue.Take(spare)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +217,7 @@ func (w *watch) mend() error {
 		}
 	}
 	w.sendUnwatched()
-	if len(w.doubt)+len(w.limbo)+len(w.fading) == 0 && w.links.settled() {
+	if len(w.doubt)+len(w.limbo)+len(w.fading) == 0 && w.links.Done() == w.links.Due() {
 		w.barriers.reached()
 	}
 	return nil

@@ -1,4 +1,4 @@
-package fanotify
+package relpath
 
 import (
 	"fmt"
@@ -15,11 +15,11 @@ func TestTopmost(t *testing.T) {
 		{"a a/b a-b a/b/c", "a a-b"}, // "a-b" sorts between "a" and "a/b"
 		{"a/b a/b", "a/b"},
 	} {
-		if got := strings.Join(topmost(strings.Fields(tc.in)), " "); got != tc.want {
+		if got := strings.Join(Topmost(strings.Fields(tc.in)), " "); got != tc.want {
 			t.Errorf("%q: got %q, want %q", tc.in, got, tc.want)
 		}
 	}
-	if got := topmost([]string{"a", ""}); !cmp.Equal(got, []string{""}) {
+	if got := Topmost([]string{"a", ""}); !cmp.Equal(got, []string{""}) {
 		t.Errorf("got %q, want the root", got)
 	}
 }
@@ -29,7 +29,7 @@ func TestFewer(t *testing.T) {
 	for i := range 100 {
 		paths = append(paths, fmt.Sprintf("a/%02d/x", i), fmt.Sprintf("b/%02d", i))
 	}
-	paths = topmost(paths)
+	paths = Topmost(paths)
 	for _, tc := range []struct {
 		limit int
 		want  []string
@@ -38,7 +38,7 @@ func TestFewer(t *testing.T) {
 		{150, []string{"a", "b"}},
 		{1, []string{""}},
 	} {
-		if diff := cmp.Diff(tc.want, fewer(paths, tc.limit)); diff != "" {
+		if diff := cmp.Diff(tc.want, Fewer(paths, tc.limit)); diff != "" {
 			t.Errorf("limit %d: -want +got\n%s", tc.limit, diff)
 		}
 	}

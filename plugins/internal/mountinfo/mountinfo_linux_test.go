@@ -1,0 +1,57 @@
+package mountinfo
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParse(t *testing.T) {
+	const table = `22 1 259:1 / / rw,relatime shared:1 - ext4 /dev/root rw
+31 30 0:31 /sub /srv/with\040space\011tab\012nl\134 rw shared:2 master:1 - tmpfs none rw
+x 30 0:31 / /srv rw - tmpfs none rw
+not a mount
+34 32 0:34 / /srv/nfs rw - nfs4 host:/x rw
+`
+	want := []Mount{
+		{22, "22 1 259:1 /", "ext4", "/"},
+		{31, "31 30 0:31 /sub", "tmpfs", "/srv/with space\ttab\nnl\\"},
+		{34, "34 32 0:34 /", "nfs4", "/srv/nfs"},
+	}
+	if diff := cmp.Diff(want, Parse(table)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(`1 2 0:3 / a\040b\134 - x`)
+	f.Add(`1 2 0:3 / \04 - x`)
+	f.Add(`1 2 0:3 / \999\ - `)
+	f.Fuzz(func(t *testing.T, table string) {
+		for _, m := range Parse(table) {
+			if len(m.Point) > len(table) || !strings.Contains(table, `\`) && !strings.Contains(table, m.Point) {
+				t.Errorf("%q gave %q", table, m.Point)
+			}
+		}
+	})
+}
+
+func TestPollEnds(t *testing.T) {
+	table, err := os.Open(Table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		Poll(ctx, table, time.Hour, func() {})
+	}()
+	cancel()
+	_ = table.Close()
+	<-ended
+}
