@@ -37,7 +37,9 @@ func TestCheck(t *testing.T) {
 	must(os.WriteFile(filepath.Join(root, "file"), nil, 0o600))
 	check("")
 	must(os.Remove(filepath.Join(root, "file")))
-	check("") // it was emptied by somebody while we were looking
+	check("is empty")
+	must(os.WriteFile(filepath.Join(root, "other"), nil, 0o600))
+	check("")
 	must(os.Rename(root, away))
 	check("does not exist")
 	must(os.Mkdir(root, 0o700)) // re-created, as someone would after a disk was not mounted

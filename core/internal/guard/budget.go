@@ -1,0 +1,166 @@
+package guard
+
+import (
+	"math"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Limit is how many entries may be deleted in one go. The zero Limit allows none.
+type Limit struct {
+	Percent uint64 // of the source's entries, but at least 100 entries; 100 = any number; 0 = Count holds
+	Count   uint64
+}
+
+// Any is a number of deletions that is no limit.
+const Any uint64 = math.MaxUint64
+
+// leastPercent is what every percentage allows: half of a small tree is soon deleted on purpose.
+const leastPercent = 100
+
+// of returns the limit for a source with so many entries.
+func (l Limit) of(entries uint64) uint64 {
+	switch {
+	case l.Percent >= 100:
+		return Any
+	case l.Percent > 0:
+		return max(leastPercent, entries/100*l.Percent+entries%100*l.Percent/100)
+	}
+	return l.Count
+}
+
+// String returns the limit as one writes it.
+func (l Limit) String() string {
+	if l.Percent > 0 {
+		return strconv.FormatUint(l.Percent, 10) + "%"
+	}
+	return strconv.FormatUint(l.Count, 10)
+}
+
+const (
+	// window is what counts as one go: the deletions of one `rm -r` reach a destination in many small
+	// batches.
+	window = 10 * time.Minute
+	// slots divide the window. What was deleted counts for window, and up to one slot longer.
+	slots    = 60
+	slotTime = window / slots
+)
+
+// Budget bounds the deletions at one destination. It has no clock of its own. It is safe for concurrent use.
+type Budget struct {
+	limit Limit
+
+	mu       sync.Mutex
+	slots    []slot // oldest first; none empty; at most slots+1
+	now      time.Time
+	entries  uint64 // as last told
+	approved bool
+}
+
+// slot is what was deleted in a short time.
+type slot struct {
+	begin   time.Time
+	deleted uint64
+	entries uint64 // of the source, the most that was told meanwhile
+}
+
+// NewBudget returns a budget of which nothing is used.
+func NewBudget(l Limit) *Budget { return &Budget{limit: l} }
+
+// Allowed returns how many entries may be deleted now: 0 = none, Any = no limit. entries is the number of
+// the source's at the last full comparison, 0 when that is not known. full tells that a comparison of
+// everything asks, to which an approval applies.
+func (b *Budget) Allowed(now time.Time, entries uint64, full bool) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forget(now)
+	b.entries = entries
+	if b.approved && full {
+		return Any
+	}
+	// What has been deleted lowers the number of entries, but not the limit for the deletions it counts
+	// against.
+	most := entries
+	for _, s := range b.slots {
+		most = max(most, s.entries)
+	}
+	limit := b.limit.of(most)
+	if limit == Any {
+		return Any
+	}
+	return limit - min(limit, b.recent())
+}
+
+// Deleted notes deletions that were carried out.
+func (b *Budget) Deleted(now time.Time, n uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forget(now)
+	if n == 0 {
+		return
+	}
+	last := len(b.slots) - 1
+	if last < 0 || b.now.Sub(b.slots[last].begin) >= slotTime {
+		b.slots = append(b.slots, slot{begin: b.now})
+		last++
+	}
+	s := &b.slots[last]
+	s.deleted = add(s.deleted, n)
+	s.entries = max(s.entries, b.entries)
+}
+
+// Recent returns how many deletions count at present.
+func (b *Budget) Recent(now time.Time) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forget(now)
+	return b.recent()
+}
+
+// Approve lets the next full comparison delete any number.
+func (b *Budget) Approve() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.approved = true
+}
+
+// Compared notes that a full comparison has been carried out, after what it deleted was noted. It uses an
+// approval up; what was deleted under it, and before, no longer counts.
+func (b *Budget) Compared() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.approved {
+		b.approved, b.slots = false, nil
+	}
+}
+
+// forget drops what was deleted too long ago. When the clock was set back, everything keeps its age. b.mu
+// is held.
+func (b *Budget) forget(now time.Time) {
+	if now.Before(b.now) {
+		for i := range b.slots {
+			b.slots[i].begin = b.slots[i].begin.Add(now.Sub(b.now))
+		}
+	}
+	b.now = now
+	n := 0
+	for n < len(b.slots) && now.Sub(b.slots[n].begin) >= window+slotTime {
+		n++
+	}
+	b.slots = b.slots[n:]
+}
+
+func (b *Budget) recent() (sum uint64) {
+	for _, s := range b.slots {
+		sum = add(sum, s.deleted)
+	}
+	return sum
+}
+
+func add(a, b uint64) uint64 {
+	if a > Any-b {
+		return Any
+	}
+	return a + b
+}
