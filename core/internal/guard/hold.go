@@ -93,11 +93,11 @@ func NewDeletions(since time.Time, e Excess) *Hold {
 	for _, path := range e.Sample[:min(len(e.Sample), maxSample)] {
 		h.Sample = append(h.Sample, Path(path))
 	}
-	h.Seen = fmt.Sprintf("%s would be deleted at %s", number(e.Count, "entry", "entries"), Path(e.Destination))
-	if e.Entries > 0 {
-		h.Seen += fmt.Sprintf(", where there were %s at the last comparison", thousands(e.Entries))
+	h.Seen = fmt.Sprintf("%s would be deleted at %s; max_delete (%s", entries(e.Count), Path(e.Destination), e.Limit)
+	if e.Entries > 0 && e.Limit.Percent > 0 {
+		h.Seen += " of " + thousands(e.Entries)
 	}
-	h.Seen += fmt.Sprintf("; max_delete (%s) allows %s within %s", e.Limit, thousands(e.Limit.of(e.Entries)), "10 minutes")
+	h.Seen += fmt.Sprintf(") allows %s within %d minutes", thousands(e.Limit.of(e.Entries)), window/time.Minute)
 	if e.Recent > 0 {
 		h.Seen += fmt.Sprintf(", of which %s are used", thousands(e.Recent))
 	}
@@ -115,12 +115,12 @@ func NewDeletions(since time.Time, e Excess) *Hold {
 	return h
 }
 
-// number returns a count with its noun.
-func number(n uint64, one, many string) string {
+// entries returns a count with its noun.
+func entries(n uint64) string {
 	if n == 1 {
-		return "1 " + one
+		return "1 entry"
 	}
-	return thousands(n) + " " + many
+	return thousands(n) + " entries"
 }
 
 // thousands returns a number with a comma after each three digits.

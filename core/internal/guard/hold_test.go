@@ -18,7 +18,7 @@ func TestDeletionsText(t *testing.T) {
 	}{
 		{
 			Excess{Sync: "site", Destination: "web1:/srv/site", Count: 600, Sample: []string{"a", "b c\n", "\xff", "d"}, Entries: 1000, Limit: Limit{Percent: 50}},
-			`600 entries would be deleted at web1:/srv/site, where there were 1,000 entries at the last comparison; max_delete (50%) allows 500 within 10 minutes; they are not deleted; ` +
+			`600 entries would be deleted at web1:/srv/site; max_delete (50% of 1,000) allows 500 within 10 minutes; they are not deleted; ` +
 				`a, "b c\n", "\xff" and 597 more; ` + "`filewatch verify site` lists them, `filewatch approve site` deletes them",
 		},
 		{

@@ -51,7 +51,7 @@ func (c *Config) judge(known Source, seen Sight, err error) *Hold {
 func (c *Config) hold(kind Kind, known Source, seen, remedy string) *Hold {
 	h := &Hold{Kind: kind, Since: time.Now(), Seen: seen, Remedy: remedy}
 	if known.Entries > 0 {
-		h.Lost = fmt.Sprintf("at the last comparison it had %s", number(known.Entries, "entry", "entries"))
+		h.Lost = fmt.Sprintf("at the last comparison it had %s", entries(known.Entries))
 	}
 	return h
 }
