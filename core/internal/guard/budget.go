@@ -79,13 +79,7 @@ func (b *Budget) Allowed(now time.Time, entries uint64, full bool) uint64 {
 	if b.approved && full {
 		return Any
 	}
-	// What has been deleted lowers the number of entries, but not the limit for the deletions it counts
-	// against.
-	most := entries
-	for _, s := range b.slots {
-		most = max(most, s.entries)
-	}
-	limit := b.limit.of(most)
+	limit := b.limit.of(b.most())
 	if limit == Any {
 		return Any
 	}
@@ -108,14 +102,6 @@ func (b *Budget) Deleted(now time.Time, n uint64) {
 	s := &b.slots[last]
 	s.deleted = add(s.deleted, n)
 	s.entries = max(s.entries, b.entries)
-}
-
-// Recent returns how many deletions count at present.
-func (b *Budget) Recent(now time.Time) uint64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.forget(now)
-	return b.recent()
 }
 
 // Approve lets the next full comparison delete any number.
@@ -151,6 +137,17 @@ func (b *Budget) forget(now time.Time) {
 	b.slots = b.slots[n:]
 }
 
+// most returns the number of entries that the limit is measured by. What has been deleted lowers the number,
+// but not the limit that it counts against. b.mu is held.
+func (b *Budget) most() uint64 {
+	n := b.entries
+	for _, s := range b.slots {
+		n = max(n, s.entries)
+	}
+	return n
+}
+
+// recent returns how many deletions count at present. b.mu is held.
 func (b *Budget) recent() (sum uint64) {
 	for _, s := range b.slots {
 		sum = add(sum, s.deleted)

@@ -110,7 +110,7 @@ func TestBudgetWindow(t *testing.T) {
 			if sum > limit {
 				t.Fatalf("%d deleted within ten minutes, the limit is %d", sum, limit)
 			}
-			if recent := b.Recent(now); recent < sum {
+			if recent := b.recent(); recent < sum {
 				t.Fatalf("%d are said to be recent, and %d are", recent, sum)
 			}
 			if len(b.slots) > slots+1 {

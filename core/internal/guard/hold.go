@@ -76,30 +76,31 @@ func (h *Hold) Valid() error {
 	return nil
 }
 
-// Excess describes deletions that a destination's budget does not allow.
+// Excess describes deletions that were left out, for a transport was not allowed so many.
 type Excess struct {
 	Sync        string
 	Destination string
-	Count       uint64   // entries that would be deleted now, at least
+	Count       uint64   // entries that would be deleted, at least
 	Sample      []string // some of their paths, relative to the root
-	Entries     uint64   // of the source at the last full comparison; 0 = not known
-	Recent      uint64   // already deleted: Budget.Recent
-	Limit       Limit
 }
 
-// NewDeletions returns the hold for deletions that were left out since a time.
-func NewDeletions(since time.Time, e Excess) *Hold {
-	h := &Hold{Kind: Deletions, Since: since, Count: e.Count}
+// Hold returns the hold for deletions that were left out just now. The caller may set back its Since.
+func (b *Budget) Hold(now time.Time, e Excess) *Hold {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forget(now)
+	most := b.most()
+	h := &Hold{Kind: Deletions, Since: now, Count: e.Count}
 	for _, path := range e.Sample[:min(len(e.Sample), maxSample)] {
 		h.Sample = append(h.Sample, Path(path))
 	}
-	h.Seen = fmt.Sprintf("%s would be deleted at %s; max_delete (%s", entries(e.Count), Path(e.Destination), e.Limit)
-	if e.Entries > 0 && e.Limit.Percent > 0 {
-		h.Seen += " of " + thousands(e.Entries)
+	h.Seen = fmt.Sprintf("%s would be deleted at %s; max_delete (%s", entries(e.Count), Path(e.Destination), b.limit)
+	if most > 0 && b.limit.Percent > 0 {
+		h.Seen += " of " + thousands(most)
 	}
-	h.Seen += fmt.Sprintf(") allows %s within %d minutes", thousands(e.Limit.of(e.Entries)), window/time.Minute)
-	if e.Recent > 0 {
-		h.Seen += fmt.Sprintf(", of which %s are used", thousands(e.Recent))
+	h.Seen += fmt.Sprintf(") allows %s within %d minutes", thousands(b.limit.of(most)), window/time.Minute)
+	if recent := b.recent(); recent > 0 {
+		h.Seen += fmt.Sprintf(", of which %s are used", thousands(recent))
 	}
 	if named := h.Sample[:min(len(h.Sample), 3)]; len(named) > 0 {
 		var names []string

@@ -13,21 +13,29 @@ import (
 
 func TestDeletionsText(t *testing.T) {
 	for _, test := range []struct {
-		excess Excess
-		want   string
+		limit           Limit
+		entries, recent uint64
+		excess          Excess
+		want            string
 	}{
 		{
-			Excess{Sync: "site", Destination: "web1:/srv/site", Count: 600, Sample: []string{"a", "b c\n", "\xff", "d"}, Entries: 1000, Limit: Limit{Percent: 50}},
+			Limit{Percent: 50}, 1000, 0,
+			Excess{Sync: "site", Destination: "web1:/srv/site", Count: 600, Sample: []string{"a", "b c\n", "\xff", "d"}},
 			`600 entries would be deleted at web1:/srv/site; max_delete (50% of 1,000) allows 500 within 10 minutes; they are not deleted; ` +
 				`a, "b c\n", "\xff" and 597 more; ` + "`filewatch verify site` lists them, `filewatch approve site` deletes them",
 		},
 		{
-			Excess{Sync: "s", Destination: "/b", Count: 1, Recent: 1500, Limit: Limit{Count: 1500}},
+			Limit{Count: 1500}, 0, 1500,
+			Excess{Sync: "s", Destination: "/b", Count: 1},
 			"1 entry would be deleted at /b; max_delete (1500) allows 1,500 within 10 minutes, of which 1,500 are used; they are not deleted; " +
 				"`filewatch verify s` lists them, `filewatch approve s` deletes them",
 		},
 	} {
-		h := NewDeletions(noon, test.excess)
+		b := NewBudget(test.limit)
+		b.Allowed(noon, test.entries, true)
+		b.Deleted(noon, test.recent)
+		b.Allowed(noon, test.entries-min(test.entries, test.recent), true)
+		h := b.Hold(noon, test.excess)
 		if diff := cmp.Diff(test.want, h.Error()); diff != "" {
 			t.Error(diff)
 		}
@@ -43,7 +51,7 @@ func TestDeletionsText(t *testing.T) {
 			t.Errorf("%s reads as %+v, %v", text, back, err)
 		}
 	}
-	many := NewDeletions(noon, Excess{Count: 1 << 40, Sample: make([]string, 50)})
+	many := NewBudget(Limit{}).Hold(noon, Excess{Count: 1 << 40, Sample: make([]string, 50)})
 	if len(many.Sample) != maxSample {
 		t.Errorf("a sample of %d", len(many.Sample))
 	}
