@@ -1,10 +1,10 @@
 // Package watch keeps one root watched: it turns the streams of a watcher into changes, and every
-// doubt about what the watcher saw into a rescan.
+// doubt about what the watcher saw into a rescan. What the watcher does not see is polled meanwhile.
 package watch
 
 import (
 	"context"
-	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,11 +15,8 @@ import (
 )
 
 const (
-	// unwatchedRescan is how often subtrees are compared that no watcher sees.
+	// unwatchedRescan is how often subtrees are compared that are neither watched nor polled.
 	unwatchedRescan = time.Minute
-	// rescanJitter spreads the periodic comparisons by this share to either side, so that many roots
-	// on one disk are not read at once.
-	rescanJitter = 0.25
 	// A stream that ended is opened again at once, for what happens meanwhile is only found by the
 	// comparison after it.
 	retryMin = 100 * time.Millisecond
@@ -28,54 +25,78 @@ const (
 	healthy = 10 * time.Second
 	// lostPoll is how often a source that is missing is looked for.
 	lostPoll = time.Second
+	// grace is how long a watcher may be away before all is polled: a plugin that died is back in less.
+	grace = time.Second
 )
-
-// Root is one watched root.
-type Root struct {
-	config   Config
-	barriers chan sdk.Barrier
-
-	mu        sync.Mutex // guards all below
-	unwatched []string   // subtrees that nobody watches now
-	reason    string     // why
-}
 
 // Config says what to watch and who is told.
 type Config struct {
 	Watcher sdk.Watcher
+	// Choice returns the name of the watcher at work, and why it was chosen; "" when nobody chose.
+	Choice  func() (name, why string)
 	Request sdk.WatchRequest
-	Rescan  time.Duration // how often everything is compared; 0 = never
+	// Fallback is the watcher that polls what Watcher does not see; nil = nobody does. It is not used
+	// while Choice says that Watcher is the same.
+	Fallback sdk.Watcher
+	Rescan   time.Duration // how often everything is compared; 0 = never
 	// Change is told every path that may differ. It must not block.
 	Change func(sdk.Change)
-	Logger hclog.Logger
+	// Periodic is told, instead of Change, that everything is to be compared because of Rescan: nobody
+	// doubts anything. It must not block. nil = it is a Change of everything.
+	Periodic func()
+	Logger   hclog.Logger
 }
 
-// maxBarriers bounds the proofs that are asked for while no watcher takes the question.
-const maxBarriers = 256
+// Root is one watched root. Its methods may be called concurrently.
+type Root struct {
+	config Config
+	follow chan struct{} // capacity 1: what has to be polled may have changed
+
+	mu        sync.Mutex // guards all below
+	ready     bool       // the watcher watches
+	unwatched []string   // subtrees that it does not see; all when it is not ready
+	reason    string     // why
+	lost      bool       // the root is not there
+	graceEnd  time.Time  // when a watcher that is not ready counts as away
+	barriers  chan sdk.Barrier
+	polled    *poller // the fallback stream that counts; nil when there is none
+	proofs    proofs
+	records   map[*Record]struct{}
+	missed    uint64
+}
 
 // New returns a root that is not watched yet.
 func New(c Config) *Root {
-	r := &Root{config: c, barriers: make(chan sdk.Barrier, maxBarriers), unwatched: []string{""}, reason: "the watcher is starting"}
-	r.config.Request.Barriers = r.barriers
-	return r
+	return &Root{
+		config:    c,
+		follow:    make(chan struct{}, 1),
+		unwatched: []string{""},
+		reason:    "the watcher is starting",
+		records:   make(map[*Record]struct{}),
+	}
 }
 
-// Run watches until ctx ends. A watcher that fails is started again; until it works the whole root is
-// unwatched.
+// Run watches until ctx ends. A watcher that fails is started again; until it works the root is polled.
 func (r *Root) Run(ctx context.Context) {
+	r.mu.Lock()
+	r.graceEnd = time.Now().Add(unwatchedRescan)
+	r.mu.Unlock()
 	var wg sync.WaitGroup
 	wg.Go(func() { r.rescan(ctx) })
+	wg.Go(func() { r.fallBack(ctx) })
 	defer wg.Wait()
 
 	retry := backoff.Backoff{Min: retryMin, Max: retryMax}
 	said := ""
 	for ctx.Err() == nil {
-		stream := &stream{root: r}
-		err := r.config.Watcher.Watch(ctx, r.config.Request, stream)
+		s := &stream{root: r, barriers: make(chan sdk.Barrier, maxBarriers)}
+		req := r.config.Request
+		req.Barriers = s.barriers
+		err := r.config.Watcher.Watch(ctx, req, s)
 		if ctx.Err() != nil {
 			return
 		}
-		if !stream.ready.IsZero() && time.Since(stream.ready) > healthy {
+		if !s.ready.IsZero() && time.Since(s.ready) > healthy {
 			retry.Reset()
 			said = ""
 		}
@@ -83,10 +104,10 @@ func (r *Root) Run(ctx context.Context) {
 		if sdk.IsRootLost(err) {
 			wait = lostPoll
 		}
-		r.setUnwatched([]string{""}, err.Error())
+		r.away(err)
 		if err.Error() != said {
 			said = err.Error()
-			r.config.Logger.Warn("not watched: compared every "+unwatchedRescan.String()+" until it is", "err", err)
+			r.config.Logger.Warn("not watched: "+r.instead(err)+" until it is", "err", err)
 		}
 		select {
 		case <-time.After(wait):
@@ -95,95 +116,168 @@ func (r *Root) Run(ctx context.Context) {
 	}
 }
 
-// Complete reports whether every change below the root is being reported, and why not.
+// instead says what happens while the watcher is away because of err.
+func (r *Root) instead(err error) string {
+	if r.fallback() == nil || sdk.IsRootLost(err) {
+		return "compared every " + unwatchedRescan.String()
+	}
+	return "polled"
+}
+
+// away notes that the watcher has ended.
+func (r *Root) away(err error) {
+	r.set(func() {
+		end := time.Now().Add(grace)
+		if r.ready || end.Before(r.graceEnd) {
+			r.graceEnd = end
+		}
+		r.ready, r.unwatched, r.reason = false, []string{""}, err.Error()
+		r.lost = sdk.IsRootLost(err)
+		r.barriers = nil
+	})
+}
+
+// set changes what is watched, and has everybody act on it.
+func (r *Root) set(change func()) {
+	r.mu.Lock()
+	change()
+	r.proofs.again(r.legs())
+	r.mu.Unlock()
+	select {
+	case r.follow <- struct{}{}:
+	default:
+	}
+}
+
+// change tells that a path may differ.
+func (r *Root) change(c sdk.Change) {
+	r.mu.Lock()
+	for rec := range r.records {
+		rec.add(c)
+	}
+	r.mu.Unlock()
+	r.config.Change(c)
+}
+
+// compare has subtrees compared about which there is doubt.
+func (r *Root) compare(paths []string) {
+	for _, p := range paths {
+		r.change(sdk.Change{Path: p, Scope: sdk.ScopeSubtree})
+	}
+}
+
+// Complete reports whether every change below the root is being reported, by the watcher or by polling,
+// and why not.
 func (r *Root) Complete() (bool, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.unwatched) == 0, r.reason
+	paths, reason := r.unseen()
+	return len(paths) == 0, reason
 }
 
-// Prove calls reached, which must not block, once every change that was made before the call has been
-// given to Config.Change, as far as the root is watched. It does not block. It never calls reached if
-// the watcher ends before, or cannot prove it; after a restart everything is compared anyway.
-func (r *Root) Prove(reached func()) {
-	select {
-	case r.barriers <- sdk.NewBarrier(reached):
-	default: // nobody has taken the last ones
+// unseen returns the subtrees that are neither watched nor polled, and why.
+func (r *Root) unseen() (paths []string, reason string) {
+	if r.polled == nil {
+		return r.unwatched, r.reason
 	}
-}
-
-// setUnwatched returns the list as it was.
-func (r *Root) setUnwatched(paths []string, reason string) (before []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	before = r.unwatched
-	r.unwatched, r.reason = paths, reason
-	return before
-}
-
-// rescan reports what has to be compared because of the time, until ctx ends.
-func (r *Root) rescan(ctx context.Context) {
-	unwatched := time.NewTicker(unwatchedRescan)
-	defer unwatched.Stop()
-	var all <-chan time.Time
-	if r.config.Rescan > 0 {
-		all = time.After(jittered(r.config.Rescan))
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-unwatched.C:
-			r.mu.Lock()
-			paths := r.unwatched
-			r.mu.Unlock()
-			for _, path := range paths {
-				r.config.Change(sdk.Change{Path: path, Scope: sdk.ScopeSubtree})
+	for _, p := range r.unwatched {
+		if !covers(r.polled.only, p) || covers(r.polled.unwatched, p) {
+			paths = append(paths, p)
+			continue
+		}
+		for _, u := range r.polled.unwatched {
+			if covers([]string{p}, u) {
+				paths = append(paths, u)
 			}
-		case <-all:
-			r.config.Change(sdk.Change{Scope: sdk.ScopeSubtree})
-			all = time.After(jittered(r.config.Rescan))
 		}
 	}
+	if len(paths) == 0 {
+		return nil, ""
+	}
+	if len(r.polled.unwatched) > 0 {
+		return paths, r.polled.reason
+	}
+	return paths, r.reason
 }
 
-func jittered(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (1 - rescanJitter + 2*rescanJitter*rand.Float64()))
+// covers reports whether p is one of the paths or lies below one.
+func covers(paths []string, p string) bool {
+	return slices.ContainsFunc(paths, func(above string) bool {
+		return sdk.Change{Path: above, Scope: sdk.ScopeSubtree}.Covers(p)
+	})
+}
+
+// without returns the paths that nothing in others covers.
+func without(paths, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return covers(others, p) })
 }
 
 // stream is the Reporter of one run of the watcher.
 type stream struct {
-	root  *Root
-	ready time.Time // read after the run
+	root     *Root
+	barriers chan sdk.Barrier
+	ready    time.Time // read after the run
 }
 
 func (s *stream) Ready() {
 	s.ready = time.Now()
 	s.root.config.Logger.Info("watching", "root", s.root.config.Request.Root)
 	// Whatever happened before now was seen by nobody. That is known before all counts as watched.
-	s.root.config.Change(sdk.Change{Scope: sdk.ScopeSubtree})
-	s.root.setUnwatched(nil, "")
+	s.root.change(sdk.Change{Scope: sdk.ScopeSubtree})
+	s.root.set(func() {
+		r := s.root
+		r.ready, r.lost, r.unwatched, r.reason, r.barriers = true, false, nil, "", s.barriers
+	})
 }
 
 func (s *stream) Change(c sdk.Change) {
 	if log := s.root.config.Logger; log.IsDebug() {
 		log.Debug("change", "op", c.Ops.String(), "path", c.String())
 	}
-	s.root.config.Change(c)
+	s.root.change(c)
 }
 
 func (s *stream) Unwatched(paths []string, reason string) {
-	// What is no longer in the list is watched from now on: what happened there before is seen by nobody.
-	for _, path := range s.root.setUnwatched(paths, reason) {
-		s.root.config.Change(sdk.Change{Path: path, Scope: sdk.ScopeSubtree})
+	r := s.root
+	var before []string
+	r.set(func() {
+		before = r.unwatched
+		r.unwatched, r.reason = bounded(paths), reason
+	})
+	// What is no longer in the list is watched from now on: what happened there before the watcher has not
+	// seen. What is new in it is compared when it is polled.
+	r.compare(without(before, paths))
+	log := r.config.Logger
+	switch {
+	case len(paths) == 0:
+		if len(before) > 0 {
+			log.Info("everything is watched again")
+		}
+	case r.fallback() != nil:
+		log.Warn("partly not watched: those subtrees are polled", "subtrees", len(paths), "first", first(paths), "err", reason)
+	default:
+		log.Warn("partly not watched: those subtrees are compared every "+unwatchedRescan.String(),
+			"subtrees", len(paths), "first", first(paths), "err", reason)
+		r.compare(without(paths, before))
 	}
-	if len(paths) == 0 {
-		s.root.config.Logger.Info("everything is watched again")
-		return
+}
+
+// first returns the first of several subtrees as operators read it.
+func first(paths []string) string {
+	return sdk.Change{Path: paths[0], Scope: sdk.ScopeSubtree}.String()
+}
+
+// maxOnly bounds the bytes of the paths that are asked for: a message holds 4 MiB.
+const maxOnly = 1 << 20
+
+// bounded returns paths, or the whole root when they are too long.
+func bounded(paths []string) []string {
+	size := 0
+	for _, p := range paths {
+		size += len(p)
 	}
-	s.root.config.Logger.Warn("partly not watched: those subtrees are compared every "+unwatchedRescan.String(),
-		"subtrees", len(paths), "first", paths[0], "err", reason)
-	for _, path := range paths {
-		s.root.config.Change(sdk.Change{Path: path, Scope: sdk.ScopeSubtree})
+	if size > maxOnly {
+		return []string{""}
 	}
+	return paths
 }

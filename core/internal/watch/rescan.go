@@ -1,0 +1,45 @@
+package watch
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// rescanJitter spreads the periodic comparisons by this share to either side, so that many roots on one
+// disk are not read at once.
+const rescanJitter = 0.25
+
+// rescan reports what has to be compared because of the time, until ctx ends.
+func (r *Root) rescan(ctx context.Context) {
+	unwatched := time.NewTicker(unwatchedRescan)
+	defer unwatched.Stop()
+	var all <-chan time.Time
+	if r.config.Rescan > 0 {
+		all = time.After(jittered(r.config.Rescan))
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-unwatched.C:
+			r.mu.Lock()
+			paths, _ := r.unseen()
+			r.mu.Unlock()
+			r.compare(paths)
+		case <-all:
+			if r.config.Periodic != nil {
+				r.config.Periodic()
+			} else {
+				r.config.Change(sdk.Change{Scope: sdk.ScopeSubtree})
+			}
+			all = time.After(jittered(r.config.Rescan))
+		}
+	}
+}
+
+func jittered(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 - rescanJitter + 2*rescanJitter*rand.Float64()))
+}
