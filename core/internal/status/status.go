@@ -6,11 +6,12 @@ import "time"
 
 // Report is the state of a daemon at one moment.
 type Report struct {
-	Version string    `json:"version"`
-	PID     int       `json:"pid"`
-	Started time.Time `json:"started"`
-	Now     time.Time `json:"now"`
-	Syncs   []Sync    `json:"syncs"` // in the order of the configuration
+	Version  string    `json:"version"`
+	PID      int       `json:"pid"`
+	StateDir string    `json:"state_dir"` // by which the commands find the daemon
+	Started  time.Time `json:"started"`
+	Now      time.Time `json:"now"`
+	Syncs    []Sync    `json:"syncs"` // in the order of the configuration
 }
 
 // Sync is one sync block.
@@ -63,7 +64,9 @@ type Destination struct {
 	// whole subtree.
 	Pending int `json:"pending"`
 	// Oldest is when the oldest of them was seen; the lag counts from there.
-	Oldest        *time.Time `json:"oldest,omitempty"`
+	Oldest *time.Time `json:"oldest,omitempty"`
+	// SyncedAt is a moment before which everything that was changed is confirmed, the latest that is known.
+	SyncedAt      *time.Time `json:"synced_at,omitempty"`
 	LastConfirmed *time.Time `json:"last_confirmed,omitempty"` // a transfer
 	LastFull      *time.Time `json:"last_full,omitempty"`      // comparison of everything
 	Progress      *Progress  `json:"progress,omitempty"`       // of the transfer under way
