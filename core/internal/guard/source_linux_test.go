@@ -362,6 +362,10 @@ func TestApprove(t *testing.T) {
 	f.must(os.Rename(f.root, f.root+"2"))
 	f.mkdir()
 	refused("changed meanwhile") // what was seen is not what would be approved
+	f.must(os.Remove(filepath.Join(f.root, "file")))
+	refused("changed meanwhile") // all that was in it would be deleted
+	f.file("file")
+	refused("changed meanwhile")
 	hold, err := f.guard.Approve()
 	if err != nil || hold.Kind != Replaced {
 		t.Fatalf("approved %v, %v", hold, err)
