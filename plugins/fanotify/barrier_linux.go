@@ -95,11 +95,9 @@ func (b *barriers) rename() error {
 	return os.Rename(from, b.name())
 }
 
-// arrived takes note of an event of our own process. Those sent are met if it is that of their name.
-func (b *barriers) arrived(name []byte, l *hardlink.Finder) {
-	if len(b.sent) > 0 && string(name) == filepath.Base(b.name()) {
-		b.meet(l)
-	}
+// arrived reports whether an event of our own process, about that name, is the one that those sent wait for.
+func (b *barriers) arrived(name []byte) bool {
+	return len(b.sent) > 0 && string(name) == filepath.Base(b.name())
 }
 
 // meet takes note that all that was changed before those sent has been reported, but for the other names

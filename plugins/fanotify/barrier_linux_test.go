@@ -98,26 +98,6 @@ func TestBarrierWaitsForLinks(t *testing.T) {
 	}
 }
 
-// A file that was renamed before its change was acted on has the same other names.
-func TestLinksOfRenamed(t *testing.T) {
-	for _, oldRenames := range []bool{false, true} {
-		a := area{t, t.TempDir(), t.TempDir()}
-		a.write("f")
-		must(t, os.Link(a.path("f"), a.path("g")))
-		gate := newGate()
-		tn := quick()
-		tn.oldRenames = oldRenames
-		tn.beforeRead = gate.pass
-		w := start(t, tn.watch, a.root)
-		gate.close()
-		a.write("wake", "g")
-		a.mv("g", "h")
-		gate.open()
-		w.prove()
-		w.named(0, "f", "h", "g")
-	}
-}
-
 // Barriers are reached while files with several names are changed without end.
 func TestBarrierDuringLinks(t *testing.T) {
 	a := area{t, t.TempDir(), t.TempDir()}

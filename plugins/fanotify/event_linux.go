@@ -15,6 +15,7 @@ type event struct {
 	pid     int32
 	entries [2]entry // the first count of them; two for a rename
 	count   int
+	target  []byte // file system and handle of what the entries lead, or led, to: see splitKey
 }
 
 // entry is one directory entry that an event is about.
@@ -69,12 +70,12 @@ func nextEvent(buf []byte) (e event, rest []byte, ok bool) {
 // kind is passed over.
 func (e *event) add(kind byte, record []byte) bool {
 	switch kind {
-	case unix.FAN_EVENT_INFO_TYPE_DFID, unix.FAN_EVENT_INFO_TYPE_DFID_NAME,
+	case unix.FAN_EVENT_INFO_TYPE_FID, unix.FAN_EVENT_INFO_TYPE_DFID, unix.FAN_EVENT_INFO_TYPE_DFID_NAME,
 		unix.FAN_EVENT_INFO_TYPE_OLD_DFID_NAME, unix.FAN_EVENT_INFO_TYPE_NEW_DFID_NAME:
 	default:
 		return true
 	}
-	if len(record) < keyHead || e.count == len(e.entries) {
+	if len(record) < keyHead {
 		return false
 	}
 	size := binary.NativeEndian.Uint32(record[fsidSize:])
@@ -82,6 +83,13 @@ func (e *event) add(kind byte, record []byte) bool {
 		return false
 	}
 	end := keyHead + int(size)
+	if kind == unix.FAN_EVENT_INFO_TYPE_FID {
+		e.target = record[:end]
+		return true
+	}
+	if e.count == len(e.entries) {
+		return false
+	}
 	name, _, _ := bytes.Cut(record[end:], []byte{0})
 	if kind == unix.FAN_EVENT_INFO_TYPE_DFID || len(name) == 0 {
 		name = []byte(".")
@@ -91,17 +99,15 @@ func (e *event) add(kind byte, record []byte) bool {
 	return true
 }
 
-// splitKey takes entry.dir apart.
+// splitKey takes entry.dir or event.target apart.
 func splitKey(key []byte) (fsid [fsidSize]byte, handle unix.FileHandle) {
 	kind := int32(binary.NativeEndian.Uint32(key[fsidSize+4:]))
 	return [fsidSize]byte(key), unix.NewFileHandle(kind, key[keyHead:])
 }
 
 const (
-	removals = unix.FAN_DELETE | unix.FAN_MOVED_FROM
-	arrivals = unix.FAN_CREATE | unix.FAN_MOVED_TO
-	renames  = unix.FAN_RENAME | unix.FAN_MOVED_FROM | unix.FAN_MOVED_TO
-	writes   = unix.FAN_MODIFY | unix.FAN_CLOSE_WRITE | unix.FAN_ATTRIB
+	names  = unix.FAN_CREATE | unix.FAN_DELETE | unix.FAN_RENAME // change which names there are
+	writes = unix.FAN_MODIFY | unix.FAN_CLOSE_WRITE | unix.FAN_ATTRIB
 )
 
 var ops = [...]struct {
@@ -112,8 +118,6 @@ var ops = [...]struct {
 	{unix.FAN_MODIFY, sdk.OpWrite},
 	{unix.FAN_CLOSE_WRITE, sdk.OpClose},
 	{unix.FAN_DELETE, sdk.OpRemove},
-	{unix.FAN_MOVED_FROM, sdk.OpRemove | sdk.OpRename},
-	{unix.FAN_MOVED_TO, sdk.OpCreate | sdk.OpRename},
 	{unix.FAN_ATTRIB, sdk.OpAttrib},
 }
 

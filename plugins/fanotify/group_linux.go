@@ -14,9 +14,7 @@ import (
 const (
 	// fsEvents is what is watched in every file system. FAN_MODIFY is needed besides FAN_CLOSE_WRITE for
 	// files that are written and never closed, such as logs; the kernel merges it with what waits.
-	fsEvents = unix.FAN_CREATE | unix.FAN_DELETE | unix.FAN_MODIFY | unix.FAN_CLOSE_WRITE | unix.FAN_ATTRIB | unix.FAN_ONDIR
-	// halves tells of renames before Linux 5.17, which has FAN_RENAME.
-	halves = unix.FAN_MOVED_FROM | unix.FAN_MOVED_TO
+	fsEvents = names | writes | unix.FAN_ONDIR
 	// rootEvents is watched on the root itself.
 	rootEvents = unix.FAN_DELETE_SELF | unix.FAN_MOVE_SELF | unix.FAN_ONDIR
 )
@@ -24,14 +22,13 @@ const (
 // group is one fanotify group: marks, and the queue of what they report. The queue is in order across
 // all marks.
 type group struct {
-	fd     int
-	file   *os.File // owns fd; for reading through the runtime's poller, so that Close ends a Read
-	events uint64   // watched in every file system
+	fd   int
+	file *os.File // owns fd; for reading through the runtime's poller, so that Close ends a Read
 }
 
 // newGroup makes a group without marks.
 func (t tuning) newGroup() (*group, error) {
-	const flags = unix.FAN_CLASS_NOTIF | unix.FAN_CLOEXEC | unix.FAN_NONBLOCK | unix.FAN_REPORT_DFID_NAME
+	const flags = unix.FAN_CLASS_NOTIF | unix.FAN_CLOEXEC | unix.FAN_NONBLOCK | unix.FAN_REPORT_DFID_NAME_TARGET
 	fd, err := -1, error(unix.EPERM)
 	if !t.shortQueue {
 		fd, err = unix.FanotifyInit(flags|unix.FAN_UNLIMITED_QUEUE, unix.O_RDONLY|unix.O_CLOEXEC)
@@ -42,24 +39,14 @@ func (t tuning) newGroup() (*group, error) {
 	if err != nil {
 		return nil, startError(err)
 	}
-	g := &group{fd: fd, file: os.NewFile(uintptr(fd), "fanotify"), events: fsEvents | unix.FAN_RENAME}
-	if t.oldRenames {
-		g.events = fsEvents | halves
-	}
-	return g, nil
+	return &group{fd: fd, file: os.NewFile(uintptr(fd), "fanotify")}, nil
 }
 
 func (g *group) close() { _ = g.file.Close() }
 
 // add watches the file system that fd is open in. Doing it again changes nothing.
 func (g *group) add(fd int) error {
-	err := g.mark(unix.FAN_MARK_ADD|unix.FAN_MARK_FILESYSTEM, g.events, fd)
-	if err == unix.EINVAL && g.events&unix.FAN_RENAME != 0 {
-		if err = g.mark(unix.FAN_MARK_ADD|unix.FAN_MARK_FILESYSTEM, fsEvents|halves, fd); err == nil {
-			g.events = fsEvents | halves
-		}
-	}
-	return err
+	return g.mark(unix.FAN_MARK_ADD|unix.FAN_MARK_FILESYSTEM, fsEvents, fd)
 }
 
 // watches reports whether the file system that fd is open in has its mark. The kernel takes a mark away
@@ -83,7 +70,7 @@ const instead = "use `watcher \"inotify\" {}`"
 func startError(err error) error {
 	switch err {
 	case unix.ENOSYS, unix.EINVAL:
-		return sdk.Misconfigured(fmt.Errorf("start fanotify: this kernel (%s) cannot report the names of entries, which takes Linux 5.9; %s", release(), instead))
+		return sdk.Misconfigured(fmt.Errorf("start fanotify: this kernel (%s) cannot report which file an entry leads to, which takes Linux 5.17; %s", release(), instead))
 	case unix.EPERM:
 		return privilegeError("start fanotify")
 	case unix.EMFILE:

@@ -19,7 +19,10 @@ func (w *watch) handle(e *event) {
 	entries := e.entries[:e.count]
 	if e.pid == w.pid {
 		for i := range entries {
-			w.barriers.arrived(entries[i].name, w.links)
+			if w.barriers.arrived(entries[i].name) {
+				w.examineStrays()
+				w.barriers.meet(w.links)
+			}
 		}
 		if !w.probed && e.has(unix.FAN_OPEN) {
 			w.probed = len(entries) > 0 && w.atRoot(entries[0])
@@ -31,12 +34,19 @@ func (w *watch) handle(e *event) {
 	inside := false
 	for i := range entries {
 		n := &entries[i]
-		for _, p := range w.places(n.dir) {
+		places := w.places(n.dir)
+		for _, p := range places {
 			inside = true
 			w.report(p, e, n)
 		}
+		if len(places) == 0 && !e.isDir() && e.has(writes) {
+			w.strayed(e, n)
+		}
 	}
-	if e.isDir() && e.has(renames) {
+	if e.isDir() && e.has(unix.FAN_DELETE|unix.FAN_RENAME) && inside {
+		w.examineStrays()
+	}
+	if e.isDir() && e.has(unix.FAN_RENAME) {
 		if inside {
 			w.cache.clear()
 			if len(w.views) > 1 {
@@ -67,40 +77,25 @@ func (w *watch) report(p place, e *event, n *entry) {
 	case p.above:
 		c.Scope = sdk.ScopeSubtree
 		w.reporter.Change(c)
+		if !e.isDir() && e.has(writes) {
+			w.examineStray(e.target, stray{n.dir, n.name, c.Ops})
+		}
 		return
 	case string(n.name) != ".":
 		c.Path = relpath.Join(p.path, string(n.name))
 	}
-	if w.exclude.Match(c.Path, e.isDir()) {
+	there := true
+	if !e.isDir() && (e.has(writes) || c.Ops&sdk.OpRename != 0 && c.Ops&sdk.OpCreate != 0) && w.enter(w.views[0]) {
+		there = w.examine(w.views[0].fd, c.Path, e.target, c.Ops, e.has(writes))
+	}
+	// A file that is no longer there has nothing to report unless this is what tells of it: a log that is
+	// removed while it is open may be written to for ever.
+	if !there && !e.has(names) || w.exclude.Match(c.Path, e.isDir()) {
 		return
 	}
-	switch {
-	case e.isDir() && c.Ops&sdk.OpCreate != 0:
+	if e.isDir() && c.Ops&sdk.OpCreate != 0 {
 		c.Scope = sdk.ScopeSubtree
 		c.Ops |= sdk.OpClose // nothing more to wait for
-	case e.isDir() || !e.has(writes|renames) || c.Ops&sdk.OpRemove != 0 && !e.has(writes):
-	case !w.look(c.Path, e, c.Ops):
-		return
 	}
 	w.reporter.Change(c)
-}
-
-// look looks at a file that was written to, or that was renamed and perhaps written to before, for other
-// names that it may have. It reports false when the file no longer has this name, and another event
-// tells of that: a log that is removed while it is open may be written to for ever.
-func (w *watch) look(path string, e *event, op sdk.Op) bool {
-	if !w.enter(w.views[0]) {
-		return true
-	}
-	var st unix.Stat_t
-	switch unix.Fstatat(w.views[0].fd, path, &st, unix.AT_SYMLINK_NOFOLLOW) {
-	case nil:
-		if st.Nlink > 1 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			w.links.Changed(st.Ino, op)
-		}
-		return true
-	case unix.ENOENT, unix.ENOTDIR:
-		return e.has(removals | arrivals | renames)
-	}
-	return true
 }

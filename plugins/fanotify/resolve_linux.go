@@ -77,22 +77,27 @@ func (w *watch) locate(key []byte) (places []place, sure bool) {
 			}
 		case unix.ESTALE, errElsewhere:
 			// It was removed, which an event in the directory above tells, or is not in the tree.
-		case errMoved:
+		default:
 			sure = false
-		case unix.EPERM:
-			sure = false
-			w.fail(privilegeError("watch " + w.root + " with fanotify"))
-		case unix.EMFILE, unix.ENFILE, unix.ENOMEM:
-			sure = false
-			w.lost = true
+			w.refused(err)
 		}
 	}
 	return places, sure
 }
 
+// refused takes note that something could not be opened that may exist.
+func (w *watch) refused(err error) {
+	switch err {
+	case unix.EPERM:
+		w.fail(privilegeError("watch " + w.root + " with fanotify"))
+	case unix.EMFILE, unix.ENFILE, unix.ENOMEM:
+		w.lost = true
+	}
+}
+
 // lookup returns where in the tree, seen through v, the directory with the handle is.
 func (w *watch) lookup(v *view, handle unix.FileHandle) (place, error) {
-	fd, err := openHandle(v.fd, handle)
+	fd, err := openHandle(v.fd, handle, unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
 		return place{}, err
 	}
@@ -124,11 +129,11 @@ func (w *watch) lookup(v *view, handle unix.FileHandle) (place, error) {
 	return p, nil
 }
 
-// openHandle opens the directory with the handle, in the mount that mount is open in.
-func openHandle(mount int, handle unix.FileHandle) (fd int, err error) {
+// openHandle opens what has the handle, in the mount that mount is open in.
+func openHandle(mount int, handle unix.FileHandle, flags int) (fd int, err error) {
 	for range 1000 {
-		fd, err = unix.OpenByHandleAt(mount, handle, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC)
-		// The kernel says ENOMEM also for some microseconds while the directory is being removed.
+		fd, err = unix.OpenByHandleAt(mount, handle, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC)
+		// The kernel says ENOMEM also for some microseconds while it is being removed.
 		if err != unix.ENOMEM && err != unix.EINTR {
 			break
 		}

@@ -22,7 +22,6 @@ type tuning struct {
 	check      time.Duration // between looks at whether the root is still the root
 	probe      time.Duration // for the first event to arrive
 	own        bool          // report what this process changes, too
-	oldRenames bool          // do as with a kernel that does not know FAN_RENAME
 	shortQueue bool          // do as where the kernel grants no unlimited queue
 	beforeRead func()        // called before each read from the kernel, if set
 }
@@ -63,6 +62,8 @@ type watch struct {
 	reasons   map[mount]string // why other mounts have no view
 	unwatched []string         // as reported
 	cache     cache
+	strays    strays
+	handled   uint64 // bytes of events
 
 	probed     bool  // an event about the root has arrived
 	lost       bool  // events are missing, or not understood
@@ -248,6 +249,7 @@ func (w *watch) drain(spare []byte) ([]byte, error) {
 		}
 		w.handle(&e)
 	}
+	w.handled += uint64(len(buf))
 	w.lost = w.lost || lost
 	if cap(buf) > maxSpare {
 		buf = nil
@@ -261,6 +263,7 @@ func (w *watch) mend() error {
 		// A rename may be among what was lost, also one of the root.
 		w.lost, w.suspect = false, true
 		w.cache.clear()
+		w.strays = strays{}
 		w.reporter.Change(sdk.Change{Scope: sdk.ScopeSubtree})
 		w.barriers.meet(w.links)
 	}
@@ -280,6 +283,7 @@ func (w *watch) mend() error {
 		}
 	}
 	w.sendUnwatched()
+	w.forgetStrays()
 	w.leave() // first: who waits for the barrier may want to unmount
 	w.barriers.reached(w.links)
 	return w.barriers.send()

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 )
 
 // Flags open a directory. They never block and follow no symlink.
@@ -38,6 +40,19 @@ func OpenBelow(root, path string) (fd int, err error) {
 		unix.Close(up)
 	}
 	return fd, err
+}
+
+// noName is longer than a name can be.
+var noName = strings.Repeat("-", unix.NAME_MAX+1)
+
+// Settle waits until the changes of names in the directory at path, relative to the one that dir is open on,
+// that are under way are complete, and have been told of by inotify and fanotify. Before that, a file may be
+// seen under a name that is no longer counted, or not yet missing where no event has told of its removal.
+func Settle(dir int, path string) {
+	// The kernel locks a directory from before it changes a name until it has told of that. It locks it
+	// as well to look for a name that it does not remember, and does not remember what is too long.
+	var st unix.Stat_t
+	_ = unix.Fstatat(dir, relpath.Join(path, noName), &st, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // Entry is one entry of a directory. Its name is only valid until the next one is read: most entries
