@@ -1,0 +1,185 @@
+package mounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const tableFile = "/proc/self/mountinfo"
+
+// recheck is how often the mounts are looked at where the kernel does not tell that they changed, and how
+// often it is looked whether a mount point that is held has been removed.
+const recheck = 10 * time.Second
+
+// Points returns the paths below root, relative to it, where something is mounted.
+func Points(root string) []string {
+	var all []string
+	for p := range mountsBelow(root) {
+		all = append(all, p)
+	}
+	return all
+}
+
+// mountsBelow returns nil when the root is not there or there is no table.
+func mountsBelow(root string) map[string]mount {
+	real, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return nil
+	}
+	table, err := os.ReadFile(tableFile)
+	if err != nil {
+		return nil
+	}
+	return visible(parse(string(table)), real)
+}
+
+func kernel() system {
+	return system{below: below, changed: changes(), hides: hides, exists: exists}
+}
+
+func below(root string) (map[string]identity, bool) {
+	all := mountsBelow(root)
+	if all == nil {
+		return nil, false
+	}
+	ids := make(map[string]identity, len(all))
+	for p, m := range all {
+		ids[p] = identify(path.Join(root, p), m)
+	}
+	return ids, true
+}
+
+// identify tells what is mounted at a path. Nothing that a server answers for is touched.
+func identify(at string, m mount) identity {
+	i := identity{
+		id:   m.id,
+		key:  strings.Join([]string{m.fstype, m.device, m.root}, " "),
+		what: fmt.Sprintf("%s (%s)", m.fstype, m.source),
+	}
+	switch {
+	case !strings.HasPrefix(m.device, "0:"):
+		// Device numbers are given anew, what the file system calls itself is not.
+		i.device = true
+		var st unix.Statfs_t
+		if unix.Statfs(at, &st) == nil {
+			i.key += fmt.Sprint(st.Fsid.Val)
+		}
+	case strings.ContainsAny(m.source, "/:"):
+		// A server, a FUSE mount, a btrfs subvolume: its device number is another one each time.
+		i.device = true
+		i.key = strings.Join([]string{m.fstype, m.source, m.root}, " ")
+	default:
+		// Numbers of mounts are given anew too; the kernel has others that are not, since Linux 6.8.
+		var st unix.Statx_t
+		err := unix.Statx(unix.AT_FDCWD, at, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID_UNIQUE, &st)
+		if err == nil && st.Mask&unix.STATX_MNT_ID_UNIQUE != 0 {
+			i.id = st.Mnt_id
+		}
+	}
+	return i
+}
+
+// descriptor is closed when nobody has it any more.
+type descriptor struct{ fd int }
+
+// changes returns a function that reports whether the mount table may have changed since it was called
+// last.
+func changes() func() bool {
+	// Not by os.Open: the runtime's poller would be told before, and nobody is told twice.
+	fd, err := unix.Open(tableFile, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return func() bool { return true }
+	}
+	table := &descriptor{fd}
+	runtime.AddCleanup(table, func(fd int) { _ = unix.Close(fd) }, fd)
+	return func() bool {
+		fds := []unix.PollFd{{Fd: int32(table.fd), Events: unix.POLLPRI}}
+		for {
+			n, err := unix.Poll(fds, 0)
+			if err != unix.EINTR {
+				return err != nil || n > 0 && fds[0].Revents&(unix.POLLPRI|unix.POLLERR) != 0
+			}
+		}
+	}
+}
+
+// notify calls changed each time when the mount table has changed, and now and then, until ctx ends.
+func notify(ctx context.Context, changed func()) {
+	woken := make(chan struct{}, 1)
+	if table, err := os.Open(tableFile); err == nil {
+		done := make(chan struct{})
+		go func() { defer close(done); wake(table, woken) }()
+		defer func() {
+			_ = table.Close()
+			<-done
+		}()
+	}
+	tick := time.NewTicker(recheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-woken:
+		case <-tick.C:
+		}
+		changed()
+	}
+}
+
+// wake tells of each change of the mount table until it is closed, or if it cannot be polled.
+func wake(table *os.File, woken chan<- struct{}) {
+	conn, err := table.SyscallConn()
+	for err == nil {
+		// The kernel wakes who polls the table on every change. It always counts as readable, so it is the
+		// waking that matters: hence the false, which waits for the next one.
+		waited := false
+		err = conn.Read(func(uintptr) bool {
+			done := waited
+			waited = true
+			return done
+		})
+		if err == nil {
+			select {
+			case woken <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// hides reports whether there is anything in the directory that something is mounted on, or whether that
+// cannot be told: it takes the privilege to mount.
+func hides(root, rel string) bool {
+	dir, name := filepath.Split(filepath.Join(root, rel))
+	// A copy of the mount that the directory is in shows it without what is mounted below.
+	fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return true
+	}
+	defer unix.Close(fd)
+	under, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return !errors.Is(err, unix.ENOENT)
+	}
+	f := os.NewFile(uintptr(under), name)
+	defer f.Close()
+	names, err := f.Readdirnames(1)
+	return len(names) > 0 || err != io.EOF
+}
+
+// exists reports whether there is anything at a path, or whether that cannot be told.
+func exists(root, rel string) bool {
+	_, err := os.Lstat(filepath.Join(root, rel))
+	return !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENOTDIR)
+}
