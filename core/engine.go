@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/filewatch/filewatch/core/internal/plan"
+	"github.com/filewatch/filewatch/core/internal/state"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -29,7 +30,11 @@ type Plugins interface {
 type Config struct {
 	Plan    *plan.Plan
 	Plugins Plugins
-	Logger  hclog.Logger
+	// State keeps what must survive a restart.
+	State  state.Store
+	Logger hclog.Logger
+	// Version is what Status tells.
+	Version string
 	// ShutdownTimeout is how long transfers that are under way may take to end once Run's context has
 	// ended.
 	ShutdownTimeout time.Duration
@@ -37,15 +42,17 @@ type Config struct {
 
 // Engine runs the sync blocks of one plan.
 type Engine struct {
-	config Config
-	syncs  []*syncBlock
+	config  Config
+	started time.Time
+	syncs   []*syncBlock
 }
 
 // New returns an engine that does nothing yet.
 func New(c Config) *Engine {
-	e := &Engine{config: c}
+	e := &Engine{config: c, started: time.Now()}
+	keeper := state.NewKeeper(c.State, c.Logger)
 	for _, s := range c.Plan.Syncs {
-		e.syncs = append(e.syncs, newSyncBlock(s, c.Plugins, c.Logger))
+		e.syncs = append(e.syncs, newSyncBlock(s, c.Plugins, keeper.Open(s.Name), c.Logger))
 	}
 	return e
 }

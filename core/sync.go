@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
@@ -10,29 +11,46 @@ import (
 	"github.com/filewatch/filewatch/core/internal/guard"
 	"github.com/filewatch/filewatch/core/internal/plan"
 	"github.com/filewatch/filewatch/core/internal/queue"
+	"github.com/filewatch/filewatch/core/internal/state"
+	"github.com/filewatch/filewatch/core/internal/status"
 	"github.com/filewatch/filewatch/core/internal/transfer"
 	"github.com/filewatch/filewatch/core/internal/watch"
 	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/filter"
 )
 
 // syncBlock is one sync block at work: one watched root and its destinations.
 type syncBlock struct {
 	plan         plan.Sync
+	record       *state.Record
+	guard        *guard.Guard
 	root         *watch.Root
 	destinations []*transfer.Destination
 }
 
-func newSyncBlock(s plan.Sync, plugins Plugins, logger hclog.Logger) *syncBlock {
+func newSyncBlock(s plan.Sync, plugins Plugins, record *state.Record, logger hclog.Logger) *syncBlock {
 	logger = logger.With("sync", s.Name)
-	b := &syncBlock{plan: s}
+	b := &syncBlock{plan: s, record: record}
 	b.root = watch.New(watch.Config{
-		Watcher: watcherOf(s.Watcher.Plugin, plugins, logger),
-		Request: sdk.WatchRequest{Sync: s.Name, Root: s.Source, Exclude: s.Exclude, Config: s.Watcher.Config},
-		Rescan:  s.Rescan,
-		Change:  b.changed,
-		Logger:  logger,
+		Watcher:  watcherOf(s.Watcher.Plugin, plugins, logger),
+		Request:  sdk.WatchRequest{Sync: s.Name, Root: s.Source, Exclude: s.Exclude, Config: s.Watcher.Config},
+		Rescan:   s.Rescan,
+		Change:   b.changed,
+		Periodic: b.rescan,
+		Logger:   logger,
 	})
-	g := guard.New(s.Source, s.Delete)
+	limit := guard.Limit(s.MaxDelete)
+	b.guard = guard.Open(guard.Config{
+		Sync:     s.Name,
+		Root:     s.Source,
+		Delete:   s.Delete,
+		MayEmpty: limit.Percent >= 100,
+		Ignored:  ignored(s.Exclude),
+		Known:    record.Get().Source,
+		Remember: func(source guard.Source) {
+			record.Update(func(s *state.Sync) { s.Source = source })
+		},
+	})
 	for _, destination := range s.Destinations {
 		b.destinations = append(b.destinations, transfer.New(transfer.Config{
 			Sync:        s.Name,
@@ -43,13 +61,23 @@ func newSyncBlock(s plan.Sync, plugins Plugins, logger hclog.Logger) *syncBlock 
 			Transport:   plugins.Transport(s.Transport.Plugin),
 			ConfigJSON:  s.Transport.Config,
 			Queue:       queue.Config{Settle: s.Settle, MaxDelay: s.MaxDelay},
-			Guard:       g,
-			Watched:     b.root.Complete,
-			Prove:       b.root.Prove,
+			Guard:       b.guard,
+			Budget:      guard.NewBudget(limit),
+			Watch:       b.root,
+			Record:      record,
 			Logger:      logger.With("destination", destination.String()),
 		}))
 	}
 	return b
+}
+
+// ignored returns what does not count when a source is empty or not.
+func ignored(exclude []string) func(name string, dir bool) bool {
+	f, err := filter.Parse(exclude)
+	if err != nil {
+		return nil // the plan has none of these
+	}
+	return f.Match
 }
 
 // watcherOf returns the watcher that a block names, or the choice among the built-in ones.
@@ -68,6 +96,7 @@ func (b *syncBlock) run(ctx, abort context.Context) {
 		wg.Go(func() { d.Run(ctx, abort) })
 	}
 	wg.Wait()
+	b.record.Flush()
 }
 
 // changed marks a path dirty at every destination.
@@ -75,4 +104,70 @@ func (b *syncBlock) changed(c sdk.Change) {
 	for _, d := range b.destinations {
 		d.Add(c)
 	}
+}
+
+// rescan has everything compared that nobody doubts.
+func (b *syncBlock) rescan() {
+	for _, d := range b.destinations {
+		d.Rescan()
+	}
+}
+
+// pause stops the transfers, also of later runs of the daemon, or ends that.
+func (b *syncBlock) pause(paused bool) {
+	for _, d := range b.destinations {
+		if paused {
+			d.Pause()
+		} else {
+			d.Resume()
+		}
+	}
+	b.record.Update(func(s *state.Sync) { s.Paused = paused })
+}
+
+// resync compares everything now.
+func (b *syncBlock) resync() {
+	for _, d := range b.destinations {
+		d.Resync()
+	}
+}
+
+// approve lets through what is held, and returns that in words.
+func (b *syncBlock) approve() (approved []string, err error) {
+	if b.guard.Check() != nil {
+		hold, err := b.guard.Approve()
+		if err != nil {
+			return nil, err
+		}
+		b.resync()
+		return []string{hold.Seen}, nil
+	}
+	for _, d := range b.destinations {
+		if hold := d.ApproveDeletions(); hold != nil {
+			approved = append(approved, hold.Seen)
+		}
+	}
+	if len(approved) == 0 {
+		return nil, fmt.Errorf("nothing of sync %q is held", b.plan.Name)
+	}
+	return approved, nil
+}
+
+// refresh asks for proof where everything seems to be in step.
+func (b *syncBlock) refresh(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, d := range b.destinations {
+		wg.Go(func() { d.Refresh(ctx) })
+	}
+	wg.Wait()
+}
+
+// report returns the state of all.
+func (b *syncBlock) report() status.Sync {
+	out := status.Sync{Name: b.plan.Name, Source: b.plan.Source, Paused: b.record.Get().Paused, Watch: b.root.Status()}
+	for _, d := range b.destinations {
+		out.Watch.Missed += d.Missed()
+		out.Destinations = append(out.Destinations, d.Report())
+	}
+	return out
 }

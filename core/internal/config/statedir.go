@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -26,9 +27,14 @@ func (r *reader) stateDir(attr *hcl.Attribute) string {
 	return filepath.Clean(dir)
 }
 
-// defaultStateDir is where the Filesystem Hierarchy Standard and the XDG Base Directory Specification
-// put it. The latter says that a relative path in the environment is to be ignored.
+// defaultStateDir is where systemd's StateDirectory= says, and else where the Filesystem Hierarchy Standard
+// and the XDG Base Directory Specification put it. The latter says that a relative path in the environment
+// is to be ignored.
 func defaultStateDir(uid int, getenv func(string) string) (string, error) {
+	// It may be a list, see systemd.exec(5).
+	if dir, _, _ := strings.Cut(getenv("STATE_DIRECTORY"), ":"); filepath.IsAbs(dir) {
+		return filepath.Clean(dir), nil
+	}
 	if uid == 0 {
 		return "/var/lib/filewatch", nil
 	}

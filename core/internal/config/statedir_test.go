@@ -31,18 +31,19 @@ func TestStateDir(t *testing.T) {
 
 func TestDefaultStateDir(t *testing.T) {
 	for _, test := range []struct {
-		name      string
-		uid       int
-		xdg, home string
-		want      string // "" = an error
+		name               string
+		uid                int
+		systemd, xdg, home string
+		want               string // "" = an error
 	}{
-		{"root", 0, "/xdg", "/root", "/var/lib/filewatch"},
-		{"xdg", 7, "/xdg", "/home/u", "/xdg/filewatch"},
-		{"relative", 7, "xdg", "/home/u", "/home/u/.local/state/filewatch"},
-		{"home", 7, "", "/home/u", "/home/u/.local/state/filewatch"},
-		{"nothing", 7, "", "", ""},
+		{"root", 0, "", "/xdg", "/root", "/var/lib/filewatch"},
+		{"systemd", 0, "/var/lib/a/:/var/lib/b", "/xdg", "/root", "/var/lib/a"},
+		{"xdg", 7, "", "/xdg", "/home/u", "/xdg/filewatch"},
+		{"relative", 7, "", "xdg", "/home/u", "/home/u/.local/state/filewatch"},
+		{"home", 7, "", "", "/home/u", "/home/u/.local/state/filewatch"},
+		{"nothing", 7, "", "", "", ""},
 	} {
-		env := map[string]string{"XDG_STATE_HOME": test.xdg, "HOME": test.home}
+		env := map[string]string{"STATE_DIRECTORY": test.systemd, "XDG_STATE_HOME": test.xdg, "HOME": test.home}
 		got, err := defaultStateDir(test.uid, func(name string) string { return env[name] })
 		if got != test.want || (err != nil) != (test.want == "") {
 			t.Errorf("%s: %q, %v, want %q", test.name, got, err, test.want)

@@ -26,6 +26,11 @@ type Batch struct {
 // another one covers. It is not to be modified.
 func (b *Batch) Changes() []sdk.Change { return b.changes }
 
+// Suspect reports whether a path in it has failed before.
+func (b *Batch) Suspect() bool {
+	return slices.ContainsFunc(b.listed, func(e *entry) bool { return e.fail != nil })
+}
+
 // changeBytes is what a change takes up on the wire beside its path, at most.
 const changeBytes = 16
 

@@ -318,6 +318,20 @@ func TestUnconfirmed(t *testing.T) {
 	}
 }
 
+func TestSuspect(t *testing.T) {
+	q := New(config())
+	q.Add(t0, path("a"))
+	b := q.Take(t0)
+	if b.Suspect() {
+		t.Error("a path is suspect that never failed")
+	}
+	q.Done(t0, b, failures("a"))
+	q.Add(at(time.Hour), path("b"))
+	if b := mustTake(t, q, at(time.Hour), "a b"); !b.Suspect() {
+		t.Error("a path that failed is not suspect")
+	}
+}
+
 func TestHurry(t *testing.T) {
 	q := New(config())
 	q.Add(t0, sdk.Change{Path: "a", Ops: sdk.OpWrite})

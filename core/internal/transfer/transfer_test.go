@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/filewatch/filewatch/core/internal/guard"
+	"github.com/filewatch/filewatch/core/internal/state"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -25,14 +26,26 @@ type transport struct {
 	mu    sync.Mutex
 	calls []sdk.SyncRequest
 	reply func(ctx context.Context, call int, req sdk.SyncRequest) (sdk.Result, error)
+	lists func(req sdk.SyncRequest) []sdk.Difference // what a request with List is told; nil = nothing
 }
 
-func (tr *transport) Sync(ctx context.Context, req sdk.SyncRequest, _ func(sdk.Progress)) (sdk.Result, error) {
+func (tr *transport) Sync(ctx context.Context, req sdk.SyncRequest, progress func(sdk.Progress)) (sdk.Result, error) {
 	tr.mu.Lock()
 	tr.calls = append(tr.calls, req)
 	n := len(tr.calls)
 	tr.mu.Unlock()
+	if req.List && tr.lists != nil {
+		progress(sdk.Progress{Differences: tr.lists(req)})
+	}
 	return tr.reply(ctx, n, req)
+}
+
+// last returns the last call.
+func (tr *transport) last() sdk.SyncRequest {
+	synctest.Wait()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.calls[len(tr.calls)-1]
 }
 
 // paths returns what each call was to send.
@@ -70,27 +83,80 @@ func (s *syncBuffer) count(text string) int {
 	return strings.Count(s.b.String(), text)
 }
 
+// fakeWatch is a Watch that says what the test wants.
+type fakeWatch struct {
+	mu        sync.Mutex
+	complete  bool
+	unwatched []string
+	looks     bool
+	prove     func(func())
+}
+
+func (w *fakeWatch) set(change func(*fakeWatch)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(w)
+}
+
+func (w *fakeWatch) Complete() (bool, string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.complete, "watch limit"
+}
+
+func (w *fakeWatch) Prove(reached func()) {
+	w.mu.Lock()
+	prove := w.prove
+	w.mu.Unlock()
+	prove(reached)
+}
+
+func (w *fakeWatch) Unwatched() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.unwatched
+}
+
+func (w *fakeWatch) Looks() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.looks
+}
+
 type fixture struct {
 	*Destination
 	transport *transport
 	log       *syncBuffer
 	source    string
-	watched   bool
-	prove     func(func())
+	watch     *fakeWatch
+	record    *state.Record
 	stop      func() // ends Run's first context
 	abort     func()
 	ended     chan struct{}
 }
 
+// record returns a record that no disk keeps.
+func record() *state.Record {
+	return state.NewKeeper(nowhere{}, hclog.NewNullLogger()).Open("s")
+}
+
+type nowhere struct{}
+
+func (nowhere) Load(string) (state.Sync, error) { return state.Sync{}, nil }
+func (nowhere) Save(string, state.Sync) error   { return nil }
+
 // start runs a destination in virtual time.
 func start(t *testing.T, reply func(context.Context, int, sdk.SyncRequest) (sdk.Result, error)) *fixture {
-	f := &fixture{transport: &transport{reply: reply}, log: &syncBuffer{}, source: t.TempDir(), watched: true, prove: func(reached func()) { reached() }, ended: make(chan struct{})}
+	f := &fixture{transport: &transport{reply: reply}, log: &syncBuffer{}, source: t.TempDir(), watch: &fakeWatch{complete: true, prove: func(reached func()) { reached() }}, ended: make(chan struct{})}
+	f.record = record()
 	f.Destination = New(Config{
 		Sync: "s", Source: f.source, Destination: sdk.Endpoint{Path: "/dest"},
+		Delete:    true,
 		Transport: f.transport,
 		Guard:     guard.New(f.source, false),
-		Watched:   func() (bool, string) { return f.watched, "watch limit" },
-		Prove:     func(reached func()) { f.prove(reached) },
+		Budget:    guard.NewBudget(guard.Limit{Percent: 50}),
+		Watch:     f.watch,
+		Record:    f.record,
 		Logger:    hclog.New(&hclog.LoggerOptions{Output: f.log}),
 	})
 	ctx, stop := context.WithCancel(t.Context())
@@ -224,7 +290,7 @@ func TestLostSourceIsHeld(t *testing.T) {
 func TestInSyncIsNotSaidOfWhatNobodyWatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t, ok)
-		f.watched = false
+		f.watch.set(func(w *fakeWatch) { w.complete = false })
 		f.Add(sdk.Change{Path: "a"})
 		if f.log.count("in sync") != 0 || f.log.count("not everything is watched") != 1 {
 			t.Errorf("log: %s", f.log.b.String())
@@ -236,7 +302,7 @@ func TestInSyncIsNotSaidBeforeTheProof(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t, ok)
 		var reached func()
-		f.prove = func(r func()) { reached = r }
+		f.watch.set(func(w *fakeWatch) { w.prove = func(r func()) { reached = r } })
 		f.Add(sdk.Change{Path: "a"})
 		if f.log.count("in sync") != 0 {
 			t.Error("in sync was said without proof")
@@ -291,7 +357,7 @@ func TestOnce(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tr := &transport{reply: func(context.Context, int, sdk.SyncRequest) (sdk.Result, error) { return tt.result, tt.err }}
 			d := New(Config{Source: t.TempDir(), Transport: tr, Guard: guard.New(t.TempDir(), false), Logger: hclog.NewNullLogger(),
-				Watched: func() (bool, string) { return true, "" }})
+				Budget: guard.NewBudget(guard.Limit{Percent: 50}), Watch: &fakeWatch{complete: true}, Record: record()})
 			err := d.Once(t.Context())
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || err.Error() != tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)

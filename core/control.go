@@ -1,0 +1,122 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/filewatch/filewatch/core/internal/control"
+	"github.com/filewatch/filewatch/core/internal/status"
+	"github.com/filewatch/filewatch/core/internal/transfer"
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// fresh is how long Status waits for proof that what seems to be in step still is.
+const fresh = 300 * time.Millisecond
+
+var _ control.Daemon = (*Engine)(nil)
+
+// Status implements control.Daemon. It takes up to 300 ms.
+func (e *Engine) Status() status.Report {
+	ctx, cancel := context.WithTimeout(context.Background(), fresh)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, s := range e.syncs {
+		wg.Go(func() { s.refresh(ctx) })
+	}
+	wg.Wait()
+	r := status.Report{Version: e.config.Version, PID: os.Getpid(), StateDir: e.config.Plan.StateDir, Started: e.started, Now: time.Now()}
+	for _, s := range e.syncs {
+		r.Syncs = append(r.Syncs, s.report())
+	}
+	return r
+}
+
+// Flush implements control.Daemon.
+func (e *Engine) Flush(ctx context.Context, name string) error {
+	return e.each(name, func(d *transfer.Destination) error { return d.Flush(ctx) })
+}
+
+// Pause implements control.Daemon.
+func (e *Engine) Pause(name string) error {
+	return e.of(name, func(s *syncBlock) error { s.pause(true); return nil })
+}
+
+// Resume implements control.Daemon.
+func (e *Engine) Resume(name string) error {
+	return e.of(name, func(s *syncBlock) error { s.pause(false); return nil })
+}
+
+// Resync implements control.Daemon.
+func (e *Engine) Resync(name string) error {
+	return e.of(name, func(s *syncBlock) error { s.resync(); return nil })
+}
+
+// Approve implements control.Daemon.
+func (e *Engine) Approve(name string) (approved []string, err error) {
+	err = e.of(name, func(s *syncBlock) error {
+		approved, err = s.approve()
+		return err
+	})
+	return approved, err
+}
+
+// Verify implements control.Daemon.
+func (e *Engine) Verify(ctx context.Context, name string, repair bool, found func(destination string, d sdk.Difference)) error {
+	return e.each(name, func(d *transfer.Destination) error {
+		var differences []sdk.Difference
+		err := d.Verify(ctx, func(diff sdk.Difference) {
+			differences = append(differences, diff)
+			found(d.String(), diff)
+		})
+		if err != nil || !repair || len(differences) == 0 {
+			return err
+		}
+		return d.Repair(ctx, differences)
+	})
+}
+
+// of calls do with the sync of that name.
+func (e *Engine) of(name string, do func(*syncBlock) error) error {
+	i := slices.IndexFunc(e.syncs, func(s *syncBlock) bool { return s.plan.Name == name })
+	if i < 0 {
+		return e.unknown(name)
+	}
+	return do(e.syncs[i])
+}
+
+func (e *Engine) unknown(name string) error { return fmt.Errorf("there is no sync %q", name) }
+
+// each calls do for each destination of the sync of that name, of all syncs for "", at the same time.
+func (e *Engine) each(name string, do func(*transfer.Destination) error) error {
+	var (
+		mu   sync.Mutex
+		errs []error
+		wg   sync.WaitGroup
+	)
+	known := name == ""
+	for _, s := range e.syncs {
+		if name != "" && s.plan.Name != name {
+			continue
+		}
+		known = true
+		for _, d := range s.destinations {
+			wg.Go(func() {
+				if err := do(d); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					errs = append(errs, fmt.Errorf("sync %q: %s: %w", s.plan.Name, d, err))
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if !known {
+		return e.unknown(name)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,204 @@
+package transfer
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/filewatch/filewatch/sdk"
+)
+
+const (
+	// maxDifferences bounds what is remembered of what a transfer has mended: some 10 MiB.
+	maxDifferences = 100_000
+	// maxReported bounds what is remembered of what the watcher reports meanwhile.
+	maxReported = 100_000
+	// maxMissed bounds how many paths that the watcher missed are named in the log.
+	maxMissed = 5
+)
+
+// audit is what transfers have mended that nobody may have reported. It is judged when the watcher has
+// proved that it has reported everything up to the end of the transfer:
+//
+//   - What a periodic comparison mended and the watcher never told was missed by it.
+//   - What was sent and is gone again by then may have come and gone between two looks of a watcher that
+//     looks; only the destination has it now.
+type audit struct {
+	since       time.Time // the comparison before the one that is audited; zero = nothing is counted as missed
+	differences []sdk.Difference
+	more        bool // there were too many to remember
+
+	// reported is what the watcher told since the rescan was due, and what waited then; nil when nothing is
+	// counted as missed.
+	reported map[string]sdk.Scope
+	compared bool // everything, since then
+
+	transfers int  // so far
+	proved    bool // the watcher has told everything up to the end of the last of them
+}
+
+// beginRescan starts an audit of the next comparison of everything.
+func (d *Destination) beginRescan() {
+	d.mu.Lock()
+	a := d.now.audit
+	if a == nil {
+		a = &audit{}
+		d.now.audit = a
+	}
+	a.since = d.now.lastFull
+	a.compared = false
+	a.reported = map[string]sdk.Scope{}
+	d.mu.Unlock()
+	// In this order nothing comes between: what waits now, and what is told from now on.
+	for _, c := range d.queue.Unconfirmed() {
+		d.mu.Lock()
+		a.report(c)
+		d.mu.Unlock()
+	}
+}
+
+// beginAudit returns what the next transfer is to list its differences for, nil if for nothing.
+func (d *Destination) beginAudit() *audit {
+	looks := d.config.Watch.Looks()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.now.audit == nil {
+		if !looks {
+			return nil
+		}
+		d.now.audit = &audit{}
+	}
+	d.now.audit.proved = false
+	d.now.audit.transfers++
+	return d.now.audit
+}
+
+// report notes what the watcher tells: c, all that came or went with it, and the directory that it came to
+// or went from. The destination's lock is held.
+func (a *audit) report(c sdk.Change) {
+	if a == nil || a.reported == nil || a.proved {
+		return
+	}
+	scope := c.Scope
+	if c.Ops == 0 || c.Ops&(sdk.OpCreate|sdk.OpRemove|sdk.OpRename) != 0 {
+		scope = sdk.ScopeSubtree
+		if c.Path != "" {
+			a.note(parent(c.Path), sdk.ScopePath)
+		}
+	}
+	a.note(c.Path, scope)
+}
+
+func (a *audit) note(path string, scope sdk.Scope) {
+	if len(a.reported) >= maxReported {
+		a.reported = map[string]sdk.Scope{"": sdk.ScopeSubtree}
+	}
+	a.reported[path] = max(a.reported[path], scope)
+}
+
+// covers reports whether the watcher told of path: by its name, or by that of a directory above it that
+// is in doubt, or gone, as a whole.
+func (a *audit) covers(path string) bool {
+	if _, ok := a.reported[path]; ok {
+		return true
+	}
+	for path != "" {
+		path = parent(path)
+		if a.reported[path] == sdk.ScopeSubtree {
+			return true
+		}
+	}
+	return false
+}
+
+// add notes what a transfer mended. The destination's lock is held.
+func (a *audit) add(differences []sdk.Difference) {
+	if a == nil || len(differences) == 0 {
+		return
+	}
+	if len(a.differences)+len(differences) > maxDifferences {
+		a.more = true
+		return
+	}
+	a.differences = append(a.differences, differences...)
+}
+
+// endAudit asks, after a transfer, for the proof with which a can be judged.
+func (d *Destination) endAudit(a *audit, compared bool) {
+	if a == nil {
+		return
+	}
+	d.mu.Lock()
+	a.compared = a.compared || compared
+	waits := !a.since.IsZero() && !a.compared
+	if !waits && len(a.differences) == 0 && !a.more {
+		d.now.audit = nil
+		waits = true
+	}
+	n := a.transfers
+	d.mu.Unlock()
+	if waits {
+		return
+	}
+	d.config.Watch.Prove(func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if a.transfers == n {
+			a.proved = true
+			d.changed()
+		}
+	})
+}
+
+// judgeAudit acts on an audit that the watcher's proof has come for.
+func (d *Destination) judgeAudit() {
+	d.mu.Lock()
+	a := d.now.audit
+	if a == nil || !a.proved {
+		d.mu.Unlock()
+		return
+	}
+	d.now.audit = nil
+	d.mu.Unlock()
+	if a.more && d.config.Watch.Looks() {
+		d.queue.Add(time.Now(), everything)
+	}
+	var missed []string
+	for _, diff := range a.differences {
+		info, err := os.Lstat(filepath.Join(d.config.Source, diff.Path))
+		if errors.Is(err, os.ErrNotExist) && diff.Kind != sdk.Extra {
+			d.Add(sdk.Change{Path: diff.Path})
+		}
+		if !a.since.IsZero() && !a.covers(diff.Path) && d.changedAfter(diff.Path, info, a.since) {
+			missed = append(missed, sdk.Change{Path: diff.Path}.String())
+		}
+	}
+	if len(missed) == 0 {
+		return
+	}
+	slices.Sort(missed)
+	missed = slices.Compact(missed)
+	d.update(func(s *situation) { s.missed += uint64(len(missed)) })
+	d.config.Logger.Warn("the comparison found changes that the watcher should have reported", "paths", len(missed), "some", missed[:min(len(missed), maxMissed)])
+}
+
+// changedAfter reports whether the source's entry, or else the directory above what is not there, has
+// changed since a time. Otherwise it is the destination that somebody has changed.
+func (d *Destination) changedAfter(path string, info os.FileInfo, since time.Time) bool {
+	for info == nil && path != "" {
+		path = parent(path)
+		info, _ = os.Lstat(filepath.Join(d.config.Source, path))
+	}
+	return info == nil || changeTime(info).After(since.Add(-clockSlack))
+}
+
+// clockSlack is more than the time that file systems' clocks lag behind, a tick of the kernel.
+const clockSlack = 20 * time.Millisecond
+
+// parent returns the path of the directory that path is in; "" is the root.
+func parent(path string) string {
+	return path[:max(0, strings.LastIndexByte(path, '/'))]
+}

@@ -1,0 +1,122 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/filewatch/filewatch/core/internal/guard"
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// proofAgain is how often a proof is asked for again that did not come: the watcher may have been
+// restarted.
+const proofAgain = 2 * time.Second
+
+// Pause stops transfers until Resume; the one under way ends. Changes are noted meanwhile.
+func (d *Destination) Pause() { d.update(func(s *situation) { s.paused = true }) }
+
+// Resume ends a pause.
+func (d *Destination) Resume() { d.update(func(s *situation) { s.paused, s.hurry = false, true }) }
+
+// Resync compares everything now, and does not wait for the next try of what failed.
+func (d *Destination) Resync() {
+	d.queue.Add(time.Now(), everything)
+	d.update(func(s *situation) { s.inSync, s.hurry = false, true })
+}
+
+// ApproveDeletions lets the deletions through that are held, once. It returns their hold, nil when none
+// are held.
+func (d *Destination) ApproveDeletions() *guard.Hold {
+	hold := d.deletionHold()
+	if hold != nil {
+		d.config.Budget.Approve()
+		d.Resync()
+	}
+	return hold
+}
+
+// Flush returns nil once every change that was made before the call is confirmed, and an error as soon as
+// that cannot be soon, or when ctx ends.
+func (d *Destination) Flush(ctx context.Context) error {
+	if all, _ := d.config.Watch.Complete(); !all {
+		// What nobody sees is compared from here on.
+		for _, path := range d.config.Watch.Unwatched() {
+			d.Add(sdk.Change{Path: path, Scope: sdk.ScopeSubtree})
+		}
+	}
+	reached := make(chan struct{}, 1)
+	prove := func() {
+		d.config.Watch.Prove(func() {
+			select {
+			case reached <- struct{}{}:
+			default:
+			}
+		})
+	}
+	prove()
+	again := time.NewTicker(proofAgain)
+	defer again.Stop()
+	for told := false; !told; {
+		news := d.listen()
+		if err := d.obstacle(); err != nil {
+			return err
+		}
+		select {
+		case <-reached:
+			told = true
+		case <-again.C:
+			prove()
+		case <-news:
+		case <-ctx.Done():
+			return errors.New("the watcher has not proved yet that it has told everything")
+		}
+	}
+	now := time.Now()
+	d.queue.Hurry(now)
+	for {
+		news := d.listen()
+		stats := d.queue.Stats()
+		if stats.Oldest.IsZero() || stats.Oldest.After(now) {
+			return nil
+		}
+		if err := d.obstacle(); err != nil {
+			return err
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return fmt.Errorf("%d changes are not confirmed yet", stats.Pending+stats.Out)
+		}
+	}
+}
+
+// listen returns a channel that is closed at the next news.
+func (d *Destination) listen() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.news
+}
+
+// obstacle returns why not everything can be confirmed soon, nil if nothing is known to be in the way.
+func (d *Destination) obstacle() error {
+	if err := d.config.Guard.Check(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	s := d.now
+	d.mu.Unlock()
+	switch {
+	case s.paused:
+		return fmt.Errorf("%s is paused: `filewatch resume %s` goes on", d, d.config.Sync)
+	case s.away != nil:
+		return errors.New(s.away.Text)
+	case s.deletions != nil:
+		return s.deletions.hold
+	}
+	if failing, n := d.queue.Failing(1); n > 0 {
+		return failedError(failing[0].Path, failing[0].Text, n)
+	}
+	return nil
+}

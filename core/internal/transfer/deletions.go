@@ -1,0 +1,130 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/filewatch/filewatch/core/internal/guard"
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// heldAgain is how often a comparison finds out whether held deletions are still too many.
+const heldAgain = 10 * time.Minute
+
+// deletions are held because they are more than the budget allows. Until a comparison of everything gets by
+// with what is allowed, or somebody approves, no batch deletes.
+type deletions struct {
+	hold  *guard.Hold
+	again time.Time // compare
+}
+
+// limitDeletions sets what a request may delete. It returns how many entries those may be, guard.Any also
+// when deletions are no matter here.
+func (d *Destination) limitDeletions(req *sdk.SyncRequest, full bool) uint64 {
+	if !req.Delete {
+		return guard.Any
+	}
+	d.mu.Lock()
+	held := d.now.deletions != nil
+	d.mu.Unlock()
+	if held && !full {
+		req.Delete = false
+		return guard.Any
+	}
+	allowed := d.config.Budget.Allowed(time.Now(), d.config.Guard.Entries(), full)
+	switch allowed {
+	case guard.Any:
+	case 0:
+		req.Delete = false
+	default:
+		req.MaxDelete = allowed
+	}
+	return allowed
+}
+
+// leftOut returns what a request would have deleted that was not allowed any deletion.
+func (d *Destination) leftOut(ctx context.Context, req sdk.SyncRequest) (left sdk.Withheld, err error) {
+	req.Delete, req.DryRun, req.List = true, true, true
+	_, err = d.config.Transport.Sync(ctx, req, func(p sdk.Progress) {
+		for _, diff := range p.Differences {
+			if diff.Kind == sdk.Extra {
+				left.Count++
+				if len(left.Sample) < maxListed {
+					left.Sample = append(left.Sample, diff.Path)
+				}
+			}
+		}
+	})
+	return left, err
+}
+
+// afterDeletions acts on what a transport did not delete.
+func (d *Destination) afterDeletions(result sdk.Result, full bool, allowed uint64, left sdk.Withheld) {
+	now := time.Now()
+	budget := d.config.Budget
+	budget.Deleted(now, result.Deleted)
+	if full {
+		budget.Compared()
+	}
+	if left.Count == 0 {
+		if full {
+			d.releaseDeletions()
+		}
+		return
+	}
+	entries := d.config.Guard.Entries()
+	// How large the source is may only be known since this comparison.
+	if more := budget.Allowed(now, entries, full); full && more > allowed && left.Count <= more {
+		d.queue.Add(now, everything)
+		return
+	}
+	hold := budget.Hold(now, guard.Excess{Sync: d.config.Sync, Destination: d.String(), Count: left.Count, Sample: left.Sample})
+	d.mu.Lock()
+	if before := d.now.deletions; before != nil {
+		hold.Since = before.hold.Since
+	}
+	d.now.deletions = &deletions{hold: hold, again: now.Add(heldAgain)}
+	d.changed()
+	d.mu.Unlock()
+	d.remember(true)
+	if !full {
+		// Only a comparison of everything counts all that would go.
+		d.compareHeld()
+		return
+	}
+	d.say(hclog.Error, "deletions are held", errors.New(hold.Error()))
+}
+
+// compareHeld compares everything, to see whether the deletions are still too many.
+func (d *Destination) compareHeld() {
+	now := time.Now()
+	d.update(func(s *situation) {
+		if s.deletions != nil {
+			s.deletions = &deletions{hold: s.deletions.hold, again: now.Add(heldAgain)}
+		}
+	})
+	d.queue.Add(now, everything)
+}
+
+// releaseDeletions ends their hold: a comparison of everything has done without.
+func (d *Destination) releaseDeletions() {
+	if d.deletionHold() == nil {
+		return
+	}
+	d.update(func(s *situation) { s.deletions = nil })
+	d.remember(true)
+	d.config.Logger.Info("deletions are no longer held")
+}
+
+// deletionHold returns why deletions are held, nil if they are not.
+func (d *Destination) deletionHold() *guard.Hold {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.now.deletions == nil {
+		return nil
+	}
+	return d.now.deletions.hold
+}

@@ -1,0 +1,191 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/filewatch/filewatch/core/internal/state"
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// quietMax is how long the same failure is not repeated in the log.
+const quietMax = 10 * time.Minute
+
+// situation is what a Destination is doing, for itself and for whoever asks.
+type situation struct {
+	paused    bool
+	hurry     bool       // the next try is not waited for
+	held      bool       // because of the source, when last looked
+	deletions *deletions // held
+	away      *away      // the last transfer failed as a whole
+	sending   *sending   // a transfer is under way
+	audit     *audit     // what has been mended and not been judged
+	missed    uint64     // changes that comparisons found and the watcher had not told
+
+	proof    uint64    // number of the proof that counts; a transfer makes it void
+	inSync   bool      // it has come, and nothing was added since
+	syncedAt time.Time // everything that was changed before is confirmed; zero = not known
+	said     bool      // "in sync" was logged since the last transfer
+
+	lastConfirmed time.Time
+	lastFull      time.Time
+	batches       uint64
+	sent          sdk.Result // sums
+}
+
+// away is why a destination as a whole is not served.
+type away struct {
+	Text  string
+	Since time.Time
+	Next  time.Time
+}
+
+// again returns the failure after one more.
+func (a *away) again(err error, next time.Time) *away {
+	since := time.Now()
+	if a != nil {
+		since = a.Since
+	}
+	return &away{Text: err.Error(), Since: since, Next: next}
+}
+
+// sending is a transfer under way.
+type sending struct {
+	since time.Time
+	full  bool
+	files uint64
+	bytes uint64
+}
+
+// recall restores what is remembered of an earlier run of the daemon.
+func (d *Destination) recall() {
+	remembered := d.config.Record.Get()
+	r := remembered.Destination(d.String())
+	d.now.lastFull, d.now.lastConfirmed = r.FullSync, r.Confirmed
+	d.now.paused = remembered.Paused
+	if r.Hold != nil {
+		d.now.deletions = &deletions{hold: r.Hold}
+	}
+}
+
+// remember keeps the same for the next run, at once when it must not be lost.
+func (d *Destination) remember(atOnce bool) {
+	d.mu.Lock()
+	s := d.now
+	d.mu.Unlock()
+	change := func(remembered *state.Sync) {
+		r := remembered.Destination(d.String())
+		r.FullSync, r.Confirmed, r.Hold = s.lastFull, s.lastConfirmed, nil
+		if s.deletions != nil {
+			r.Hold = s.deletions.hold
+		}
+	}
+	if atOnce {
+		d.config.Record.Update(change)
+	} else {
+		d.config.Record.Note(change)
+	}
+}
+
+// update changes what the destination is doing and wakes everyone who waits for that.
+func (d *Destination) update(change func(*situation)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change(&d.now)
+	d.changed()
+}
+
+// changed wakes everyone who waits for news. d.mu is held.
+func (d *Destination) changed() {
+	close(d.news)
+	d.news = make(chan struct{})
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// wait waits before the next try: for as long as that, or until someone asks for it.
+func (d *Destination) wait(ctx context.Context, dur time.Duration) {
+	timer := time.After(dur)
+	for {
+		d.mu.Lock()
+		hurry := d.now.hurry
+		d.now.hurry = false
+		news := d.news
+		d.mu.Unlock()
+		if hurry {
+			return
+		}
+		select {
+		case <-timer:
+			return
+		case <-news:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// say logs a failure, but not the same one again and again.
+func (d *Destination) say(level hclog.Level, message string, err error, args ...any) {
+	if err.Error() == d.lastError && time.Since(d.lastSaid) < quietMax {
+		return
+	}
+	d.lastError, d.lastSaid = err.Error(), time.Now()
+	d.config.Logger.Log(level, message, append([]any{"err", err}, args...)...)
+}
+
+// failedError is the error of n failed paths, of which one is named.
+func failedError(path, text string, n int) error {
+	return fmt.Errorf("%d paths could not be sent, the first is %s: %s", n, sdk.Change{Path: path}, text)
+}
+
+// prove asks, when nothing is left to send, for proof that nothing is on its way from the watcher either.
+func (d *Destination) prove() {
+	if !d.queue.Empty() {
+		return
+	}
+	if all, reason := d.config.Watch.Complete(); !all {
+		d.say(hclog.Warn, "all known changes are sent, but not everything is watched", errors.New(reason))
+		return
+	}
+	d.askProof()
+}
+
+// askProof asks for a proof, which takes the place of any before.
+func (d *Destination) askProof() {
+	asked := time.Now()
+	d.mu.Lock()
+	d.now.proof++
+	n := d.now.proof
+	d.mu.Unlock()
+	d.config.Watch.Prove(func() { d.proved(n, asked) })
+}
+
+// proved takes the proof that every change before asked has reached Add.
+func (d *Destination) proved(n uint64, asked time.Time) {
+	all, _ := d.config.Watch.Complete()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n != d.now.proof || !all || d.now.held || d.now.deletions != nil || !d.queue.Empty() {
+		return
+	}
+	d.now.inSync, d.now.syncedAt = true, asked
+	d.changed()
+}
+
+// sayInSync logs it once when the proof has come.
+func (d *Destination) sayInSync() {
+	d.mu.Lock()
+	say := d.now.inSync && !d.now.said
+	d.now.said = d.now.said || say
+	d.mu.Unlock()
+	if say {
+		d.config.Logger.Info("in sync")
+	}
+}
