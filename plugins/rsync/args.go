@@ -88,7 +88,7 @@ var refusedOptions = map[string]string{
 	"stop-after": whyLeaves, "stop-at": whyLeaves, "time-limit": whyLeaves, "modify-window": whyLeaves,
 	"ignore-missing-args": whyLeaves,
 
-	"delete": whyDelete, "force": whyDelete,
+	"delete": whyDelete, "force": whyDelete, "max-delete": "use the sync block's max_delete",
 	"ignore-errors":       "it deletes at the destination what could not be read at the source",
 	"remove-source-files": "it deletes the source",
 	"remove-sent-files":   "it deletes the source",

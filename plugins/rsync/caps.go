@@ -88,8 +88,8 @@ func (s *session) probe(ctx context.Context) (caps, error) {
 			args = append(args, "--delete", "--force")
 			list = nil
 		}
-		out, err := s.rsync(ctx, args, list, nil)
-		if err != nil {
+		out := &outcome{mode: mode{limit: noLimit, dry: true}}
+		if err := s.rsync(ctx, args, list, out); err != nil {
 			return caps{}, err
 		}
 		if out.exit.OK() {

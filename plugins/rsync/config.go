@@ -17,6 +17,7 @@ type config struct {
 	XAttrs    bool          `hcl:"xattrs,optional" doc:"Preserve extended attributes."`
 	Sparse    bool          `hcl:"sparse,optional" doc:"Turn long runs of zeros into holes."`
 	Checksum  bool          `hcl:"checksum,optional" doc:"Compare contents instead of size and time."`
+	Fsync     bool          `hcl:"fsync,optional" doc:"Have each file on the destination's disk before it counts as transferred; takes rsync 3.2.4 or later on both sides."`
 	BWLimit   string        `hcl:"bwlimit,optional" doc:"Limit the rate, as rsync's --bwlimit: 10M is 10 MiB per second."`
 	Args      []string      `hcl:"args,optional" doc:"Further rsync options, each as one element, such as --chmod=F644."`
 	RsyncPath string        `hcl:"rsync_path,optional" doc:"The rsync program at the far end."`

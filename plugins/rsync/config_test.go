@@ -23,7 +23,7 @@ func TestSchema(t *testing.T) {
 			t.Errorf("%s: required %v, description %q", a.Name, a.Required, a.Description)
 		}
 	}
-	want := "timeout compress partial hard_links acls xattrs sparse checksum bwlimit args rsync_path"
+	want := "timeout compress partial hard_links acls xattrs sparse checksum fsync bwlimit args rsync_path"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("attributes %s, want %s", got, want)
 	}
@@ -90,7 +90,7 @@ func TestAllowArg(t *testing.T) {
 	for arg, allowed := range map[string]bool{
 		"--chmod=D755,F644": true, "--numeric-ids": true, "-W": true, "-HAX": true, "--inplace": true, "-M--fake-super": true,
 		"--temp-dir=/tmp": true, "-T/tmp": true, "--no-owner": true, "--no-g": true, "--fsync": true, "--omit-dir-times": true,
-		"--no-inc-recursive": true, "--max-delete=5": true, "--no-motd": true, "--mkpath": true, "--no-perms": true,
+		"--no-inc-recursive": true, "--max-delete=5": false, "--no-motd": true, "--mkpath": true, "--no-perms": true,
 		"--password-file=/etc/x": true, "--no-x": true,
 
 		"": false, "-": false, "--": false, "value": false, "/path": false, "host:path": false, "--a\nb": false,

@@ -26,11 +26,14 @@ func (s *session) failure(out *outcome) error {
 		return fmt.Errorf("rsync hung and was ended (%s)", out.exit)
 	}
 	if out.exit.Signal != 0 {
-		return fmt.Errorf("rsync was killed (%s)", out.exit)
+		return fmt.Errorf("rsync was killed (%s): if it happens again, look for who does that, or for too little memory (dmesg)", out.exit)
 	}
 	if _, ok := s.caps.downgrade(out.exit.Code, stderr); ok {
 		// Another rsync than the one that was probed; the next try probes again.
 		return fmt.Errorf("the rsync at the destination %s is not the one it was: %s", d, firstLine(stderr))
+	}
+	if g := unknownOption.FindStringSubmatch(stderr); g != nil {
+		return sdk.Misconfigured(fmt.Errorf("rsync here or at the destination %s: %s: unknown option: %s", d, g[1], optionAdvice(g[1])))
 	}
 	if d.Scheme == sdk.SchemeSSH {
 		if err := sshFailure(s.remote(), stderr); err != nil {
@@ -49,16 +52,60 @@ func (s *session) failure(out *outcome) error {
 	if err := s.destinationFailure(stderr); err != nil {
 		return err
 	}
-	text := fmt.Errorf("rsync: %s (%s)", orElse(strings.TrimPrefix(firstLine(stderr), "rsync: "), "no message"), out.exit)
-	switch out.exit.Code {
-	case 1, 4, 5, 6, 25: // usage; not supported; daemon refuses; --log-file; --max-delete
-		return sdk.Misconfigured(text)
-	case 2, 3: // protocol incompatibility; file selection
-		return sdk.Misconfigured(text)
-	case 10, 12, 14, 16, 19, 20, 21, 22, 30, 35, 255: // connection, stream, killed, out of memory, timeouts
-		return sdk.Unavailable(text)
+	e := exits[out.exit.Code]
+	if e.class == nil {
+		e.class = func(err error) error { return err }
 	}
-	return text
+	text := orElse(strings.TrimPrefix(firstLine(stderr), "rsync: "), "no message")
+	if e.advice != "" {
+		return e.class(fmt.Errorf("rsync: %s (%s): %s", text, out.exit, e.advice))
+	}
+	return e.class(fmt.Errorf("rsync: %s (%s)", text, out.exit))
+}
+
+const (
+	adviceMemory  = "look for too little memory, or too many processes, on both sides"
+	adviceNetwork = "look at the network and the machine at the destination, or raise timeout"
+)
+
+// exits tells how to try again after an exit status (rsync(1), EXIT VALUES; errcode.h), and what a person
+// can do. Others are plain errors.
+var exits = map[int]struct {
+	class  func(error) error
+	advice string
+}{
+	1:   {sdk.Misconfigured, "check args, and the versions of rsync on both sides"},
+	2:   {sdk.Misconfigured, "the two rsync do not understand each other: update the older one, and see that the login shell at the destination prints nothing"},
+	3:   {sdk.Misconfigured, "check the paths of the source and the destination"},
+	4:   {sdk.Misconfigured, "check args, and what an rsync daemon at the destination refuses"},
+	5:   {sdk.Misconfigured, "check the rsync daemon's module and its settings"},
+	6:   {sdk.Misconfigured, "check --log-file in args"},
+	10:  {sdk.Unavailable, adviceNetwork},
+	11:  {nil, "look for a full disk or a failing file system on both sides"},
+	12:  {sdk.Unavailable, "the rsync at the destination, or the connection to it, broke off: look for messages there"},
+	13:  {nil, "an error in rsync itself: look for messages on both sides"},
+	14:  {sdk.Unavailable, adviceMemory},
+	16:  {sdk.Unavailable, "a process of rsync ended early: look for messages on both sides"},
+	19:  {sdk.Unavailable, ""}, // SIGUSR1
+	20:  {sdk.Unavailable, ""}, // SIGINT, SIGTERM, SIGHUP
+	21:  {sdk.Unavailable, adviceMemory},
+	22:  {sdk.Unavailable, adviceMemory},
+	25:  {sdk.Misconfigured, "something sets --max-delete: use the sync block's max_delete"},
+	30:  {sdk.Unavailable, adviceNetwork},
+	35:  {sdk.Unavailable, adviceNetwork},
+	124: {sdk.Unavailable, "the command at the destination failed: look for messages there"},
+	125: {sdk.Unavailable, "the command at the destination was killed: " + adviceMemory},
+	126: {sdk.Misconfigured, "a program cannot be executed: check rsync, and ssh's command"},
+	127: {sdk.Misconfigured, "a program is not there: check rsync, and ssh's command"},
+	255: {sdk.Unavailable, adviceNetwork},
+}
+
+// optionAdvice says what to do about an option that an rsync does not know.
+func optionAdvice(option string) string {
+	if strings.HasPrefix(option, "--fsync") {
+		return "fsync = true takes rsync 3.2.4 or later on both sides; update the older one, or leave it out"
+	}
+	return "update the older rsync, or leave the option out of the configuration"
 }
 
 // unattributed is the error after a partial failure that cannot be told apart.

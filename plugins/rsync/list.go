@@ -48,6 +48,9 @@ const (
 	stateGoneEither       // as stateGone; excluded as a directory or as a file, but not as both
 )
 
+// gone reports whether there is nothing.
+func (s state) gone() bool { return s == stateGone || s == stateGoneEither }
+
 // builder turns changes into work.
 type builder struct {
 	filter *filter.Filter

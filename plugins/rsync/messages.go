@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -13,6 +14,10 @@ type messages struct {
 	list  []message
 	// other is set when a line was about no path, or there were too many to keep.
 	other bool
+	// way is set when rsync could not make way for something.
+	way bool
+	// skipped is how many deletions --max-delete stopped.
+	skipped uint64
 }
 
 // message is a line about a path.
@@ -60,12 +65,29 @@ func (m *messages) line(line string) {
 	if line == "" || closingMessage.MatchString(line) {
 		return
 	}
+	if n, ok := parseSkipped(line); ok {
+		m.skipped += n
+		return
+	}
 	msg, ok := parseMessage(line)
+	m.way = m.way || strings.HasPrefix(msg.what, wayPrefix)
 	if !ok || len(m.list) >= maxPaths {
 		m.other = true
 		return
 	}
 	m.list = append(m.list, msg)
+}
+
+// parseSkipped reads how many deletions --max-delete stopped. Directories directly in a compared one are
+// not among them, if they are not empty.
+func parseSkipped(line string) (uint64, bool) {
+	rest, ok := strings.CutPrefix(line, "Deletions stopped due to --max-delete limit (")
+	if !ok {
+		return 0, false
+	}
+	number, _, _ := strings.Cut(rest, " ")
+	n, err := strconv.ParseUint(number, 10, 64)
+	return max(n, 1), err == nil
 }
 
 func parseMessage(line string) (message, bool) {
@@ -106,10 +128,13 @@ func parseMessage(line string) (message, bool) {
 // textWay is the text for a directory in the way of something else.
 const textWay = "the destination has a directory there that could not be removed"
 
+// wayPrefix is how rsync begins to tell of it.
+const wayPrefix = "could not make way"
+
 // text is the message for the operator.
 func (m message) text() string {
 	where := map[side]string{sideUnknown: "", sideSource: " at the source", sideDestination: " at the destination"}[m.side]
-	if strings.HasPrefix(m.what, "could not make way") {
+	if strings.HasPrefix(m.what, wayPrefix) {
 		return textWay
 	}
 	switch m.reason {

@@ -15,6 +15,8 @@ const (
 	outFormat = "%i|%l|%b|%n"
 	// maxPaths bounds what is remembered of one run. Past it the request fails as a whole.
 	maxPaths = 1000
+	// maxList is how many bytes of paths are listed before they are reported.
+	maxList = 64 << 10
 	// progressEvery is often enough for a person who looks on.
 	progressEvery = 200 * time.Millisecond
 )
@@ -24,44 +26,60 @@ type output struct {
 	lines lineBuffer
 
 	files, deleted, bytes uint64
-	// paths are those that a line named, in a dry run only: what still differs. Past maxPaths they end.
-	paths []string
-	keep  bool
+	entries               uint64 // of the source, the root not counted; only with --stats
+	// paths are those that a line named, and extra those that a line named as deleted, in a dry run only:
+	// what still differs. Past maxPaths they end.
+	paths, extra []string
+	keep         bool
 	// created are the directories that the destination did not have. Past maxPaths it is the root.
 	created []string
-	// kept are the directories that rsync could not delete because they are not empty.
-	kept []string
+	// kept are the first maxPaths of the directories that rsync could not delete because they are not empty.
+	kept      []string
+	keptCount uint64
+	// skipped is how many deletions --max-delete stopped.
+	skipped uint64
 	// deletionsOff is set when rsync left out deletions because it could not read all of the source.
 	deletionsOff bool
 
-	progress func(files, bytes uint64) // nil = not wanted
+	progress func(*output) // nil = not wanted
 	reported time.Time
+	listing  bool             // keep differences
+	list     []sdk.Difference // since the last report
+	listSize int              // of their paths
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.lines.split(p, o.line)
-	if o.progress != nil && time.Since(o.reported) >= progressEvery {
+	if o.progress != nil && (o.listSize >= maxList || time.Since(o.reported) >= progressEvery) {
 		o.reported = time.Now()
-		o.progress(o.files+o.deleted, o.bytes)
+		o.progress(o)
 	}
 	return len(p), nil
 }
 
 func (o *output) line(line string) {
+	if it, ok := parseItem(line); ok {
+		o.item(it)
+		return
+	}
 	if path, ok := strings.CutPrefix(line, "cannot delete non-empty directory: "); ok {
+		o.keptCount++
 		if len(o.kept) <= maxPaths {
 			o.kept = append(o.kept, cleanName(path))
 		}
-		return
 	}
 	if strings.HasPrefix(line, "IO error encountered -- skipping file deletion") {
 		o.deletionsOff = true
-		return
 	}
-	it, ok := parseItem(line)
-	if !ok {
-		return
+	if n, ok := parseSkipped(line); ok {
+		o.skipped += n
 	}
+	if n, ok := parseEntries(line); ok && n > 0 {
+		o.entries = n - 1 // the root
+	}
+}
+
+func (o *output) item(it item) {
 	if it.createdDir {
 		if o.created = append(o.created, it.path); len(o.created) > maxPaths {
 			o.created = []string{""}
@@ -74,9 +92,34 @@ func (o *output) line(line string) {
 		o.files++
 		o.bytes += it.bytes
 	}
-	if o.keep && len(o.paths) <= maxPaths {
-		o.paths = append(o.paths, it.path)
+	if o.keep {
+		list := &o.paths
+		if it.deleted {
+			list = &o.extra
+		}
+		if len(*list) <= maxPaths {
+			*list = append(*list, it.path)
+		}
 	}
+	// The time of a directory changes with what is in it. A real run sets it as a matter of course, and
+	// who asks for a list to see what a watcher has missed finds the cause under its own name; a dry run
+	// tells all that differs.
+	if o.listing && (o.keep || !it.timeOfDir) {
+		o.list = append(o.list, sdk.Difference{Path: it.path, Kind: it.kind()})
+		o.listSize += len(it.path)
+	}
+}
+
+// parseEntries reads how many entries rsync has looked at: `Number of files: 1,234 (reg: 1,000, dir: 234)`,
+// before 3.1 without what is in parentheses.
+func parseEntries(line string) (uint64, bool) {
+	rest, ok := strings.CutPrefix(line, "Number of files: ")
+	if !ok {
+		return 0, false
+	}
+	number, _, _ := strings.Cut(rest, " ")
+	n, err := strconv.ParseUint(strings.ReplaceAll(number, ",", ""), 10, 64)
+	return n, err == nil
 }
 
 // item is a line in outFormat.
@@ -84,8 +127,21 @@ type item struct {
 	path            string // relative to the root
 	bytes           uint64
 	deleted         bool
+	created         bool
 	attributesOfDir bool // nothing but a directory's attributes
+	timeOfDir       bool // nothing but a directory's time
 	createdDir      bool
+}
+
+// kind returns how the entry differed. Where something else was in its place, rsync calls it created.
+func (it item) kind() sdk.DifferenceKind {
+	switch {
+	case it.deleted:
+		return sdk.Extra
+	case it.created:
+		return sdk.Missing
+	}
+	return sdk.Different
 }
 
 func parseItem(line string) (item, bool) {
@@ -101,13 +157,16 @@ func parseItem(line string) (item, bool) {
 	if err != nil {
 		return item{}, false
 	}
-	return item{
+	it := item{
 		path:            cleanName(name),
 		bytes:           n,
 		deleted:         strings.HasPrefix(what, "*deleting"),
+		created:         what[2] == '+',
 		attributesOfDir: what[0] == '.' && what[1] == 'd',
 		createdDir:      strings.HasPrefix(what, "cd+"),
-	}, true
+	}
+	it.timeOfDir = it.attributesOfDir && strings.Trim(what[2:], ". ") == "t"
+	return it, true
 }
 
 // cleanName returns the path, relative to the root, that rsync printed.
@@ -169,15 +228,20 @@ type counter struct {
 
 // add counts a run that has ended.
 func (c *counter) add(o *output) {
+	c.report(o)
 	c.result.Files += o.files
 	c.result.Deleted += o.deleted
 	c.result.Bytes += o.bytes
-	c.report(0, 0)
 }
 
 // report reports what the runs so far and the running one have handled.
-func (c *counter) report(files, bytes uint64) {
+func (c *counter) report(o *output) {
 	if c.progress != nil {
-		c.progress(sdk.Progress{Files: c.result.Files + c.result.Deleted + files, Bytes: c.result.Bytes + bytes})
+		c.progress(sdk.Progress{
+			Files:       c.result.Files + c.result.Deleted + o.files + o.deleted,
+			Bytes:       c.result.Bytes + o.bytes,
+			Differences: o.list,
+		})
 	}
+	o.list, o.listSize = nil, 0
 }

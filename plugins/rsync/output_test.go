@@ -21,6 +21,8 @@ cL+++++++++|1|0|link
 >f+++++++++|1|0|nl\#012\#134#012 \#303\#251
 cannot delete non-empty directory: kept\#011/d
 *deleting gone
+Number of files: 1,234,568 (reg: 1,000,000, dir: 234,568)
+Deletions stopped due to --max-delete limit (17 skipped)
 IO error encountered -- skipping file deletion
 `
 	for _, size := range []int{1, 7, 1000} {
@@ -32,11 +34,14 @@ IO error encountered -- skipping file deletion
 			}
 			s = s[n:]
 		}
-		want := []string{"", "new dir", "new dir/a|b|c", "up", "mode", "link", "gone/x", "gone", "nl\n\\#012 é"}
+		want := []string{"", "new dir", "new dir/a|b|c", "up", "mode", "link", "nl\n\\#012 é"}
 		if diff := cmp.Diff(want, o.paths); diff != "" {
 			t.Error(diff)
 		}
-		if o.files != 6 || o.deleted != 2 || o.bytes != 52 || !o.deletionsOff || !cmp.Equal(o.kept, []string{"kept\t/d"}) {
+		if diff := cmp.Diff([]string{"gone/x", "gone"}, o.extra); diff != "" {
+			t.Error(diff)
+		}
+		if o.files != 6 || o.deleted != 2 || o.bytes != 52 || !o.deletionsOff || o.entries != 1234567 || o.skipped != 17 || !cmp.Equal(o.kept, []string{"kept\t/d"}) {
 			t.Errorf("%+v", o)
 		}
 	}

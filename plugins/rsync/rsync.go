@@ -1,13 +1,21 @@
 // Package rsync is the transport over rsync(1): to another machine through ssh, to an rsync daemon, or
 // to a path on this machine.
 //
-// A request becomes up to two rsync runs. Paths go to rsync as a list (--files-from), so that no
+// A request becomes a few rsync runs (step.go). Paths go to rsync as a list (--files-from), so that no
 // directory is read on either side; rsync creates, updates and deletes exactly those. Subtrees, the
 // root's included, are compared in full (-r --delete). What is in step is what rsync said: exit status
 // 0 confirms a run, and after a partial failure a dry run with the same list shows which paths still
-// differ.
+// differ (examine.go).
 //
-// Before the first run to a destination a dry run probes what the rsync there can do (probe.go). All
+// What appeared is sent before what is gone is removed. A first run removes single entries only; where
+// directories have to go with what is in them, a second run does it, when it is known that this is within
+// the request's limit.
+//
+// A file appears under its name when it is complete: rsync writes .NAME.XXXXXX beside it. One that a killed
+// rsync left goes with the next comparison; with delete off, or if a pattern excludes it, it stays, for
+// nothing tells it from somebody's file.
+//
+// Before the first run to a destination a dry run probes what the rsync there can do (caps.go). All
 // runs to one ssh destination share a connection that this package starts and watches over (conn.go).
 package rsync
 

@@ -15,11 +15,13 @@ import (
 const (
 	codePartial  = 23 // some files or attributes were not transferred
 	codeVanished = 24 // some files vanished from the source meanwhile
+	codeLimit    = 25 // --max-delete stopped deletions, and nothing else went wrong
 )
 
 // outcome is how an rsync run ended.
 type outcome struct {
 	exit     run.Exit
+	mode     mode
 	stuck    bool // it hung, and was ended
 	stdout   output
 	messages messages
@@ -27,21 +29,60 @@ type outcome struct {
 
 // partial reports whether all was transferred but certain paths.
 func (o *outcome) partial() bool {
-	return o.exit.Signal == 0 && (o.exit.Code == codePartial || o.exit.Code == codeVanished)
+	if o.exit.Signal != 0 {
+		return false
+	}
+	return o.exit.Code == codePartial || o.exit.Code == codeVanished || o.exit.Code == codeLimit && o.mode.limit >= 0
+}
+
+// ran reports whether the run came to its end: all was looked at, whatever went wrong with single paths.
+func (o *outcome) ran() bool { return !o.stuck && (o.exit.OK() || o.partial()) }
+
+// stopped reports whether the limit kept deletions from being done. rsync tells that by codeLimit alone
+// only when nothing else went wrong.
+func (o *outcome) stopped() bool {
+	return o.mode.limit >= 0 && (o.exit.Code == codeLimit || o.skipped() > 0)
+}
+
+// skipped is how many deletions the limit stopped. rsync before 3.1 says it on standard output.
+func (o *outcome) skipped() uint64 { return o.stdout.skipped + o.messages.skipped }
+
+// obstructed reports whether a run has left something that takes removing more than it might.
+func (o *outcome) obstructed() bool {
+	if o.mode.thorough {
+		return o.stopped()
+	}
+	return o.stdout.keptCount > 0 || o.messages.way
 }
 
 // job is a transfer.
 type job struct {
 	flags []string
-	list  []string // nil = the whole root
-	// compares is set when directories are compared with their contents, so that what is only at the
-	// destination is deleted.
+	list  []string // nil = none: the root
+	full  bool     // all of the root is compared
+	// thorough are further flags for a run that removes what it takes: directories with what is in them,
+	// and in directories that are compared what is only at the destination.
+	thorough []string
+	// compares is set when directories are compared with their contents.
 	compares bool
 	// shallow is set when directories go without their contents.
 	shallow bool
 	// unfiltered is set when the sync block's exclude patterns have no say.
 	unfiltered bool
+	// gone is how many entries of the list are to be removed.
+	gone int
 }
+
+// mode is how a job is run.
+type mode struct {
+	// thorough removes what it takes. Otherwise a run removes the listed entries at most, directories
+	// only when they are empty.
+	thorough bool
+	limit    int  // of removed entries; negative = none
+	dry      bool // change nothing
+}
+
+const noLimit = -1
 
 // commonArgs are the arguments that all runs of a session share.
 func (s *session) commonArgs(c caps) []string {
@@ -63,6 +104,7 @@ func (s *session) commonArgs(c caps) []string {
 		{cfg.XAttrs, "--xattrs"},
 		{cfg.Sparse, "--sparse"},
 		{cfg.Checksum, "--checksum"},
+		{cfg.Fsync, "--fsync"},
 		{cfg.BWLimit != "", "--bwlimit=" + cfg.BWLimit},
 		{cfg.RsyncPath != "", "--rsync-path=" + cfg.RsyncPath},
 	} {
@@ -87,33 +129,42 @@ func (s *session) pathsJob(entries []entry) job {
 		shallow:  true,
 		compares: s.req.Delete && comparesDirs(entries, s.caps.missingArgs),
 	}
+	for _, e := range entries {
+		if e.state.gone() {
+			j.gone++
+		}
+	}
 	if !s.caps.nanoseconds {
 		j.flags = append(j.flags, "--ignore-times")
 	}
 	if !s.req.Delete {
 		return j
 	}
-	j.flags = append(j.flags, "--force")
 	if s.caps.missingArgs {
 		j.flags = append(j.flags, "--delete-missing-args")
 	}
+	j.thorough = []string{"--force"}
 	// With --delete the receiver gets the filter rules and protects what they exclude. No directory is
 	// compared for it unless it is listed with a slash at its end.
 	if j.compares || !s.filter.Empty() {
-		j.flags = append(j.flags, "--delete")
+		j.thorough = append(j.thorough, "--delete")
 	}
 	return j
 }
 
 // treesJob compares subtrees in full: those in the list, or the whole root.
 func (s *session) treesJob(list []string) job {
-	j := job{flags: []string{"--recursive"}, list: list, compares: s.req.Delete}
+	j := job{flags: []string{"--recursive"}, list: list, full: list == nil, compares: s.req.Delete}
+	if j.full {
+		j.flags = append(j.flags, "--stats") // tells the number of entries
+	}
 	if !s.caps.nanoseconds {
 		// Not --ignore-times, which would write every file anew.
 		j.flags = append(j.flags, "--checksum")
 	}
 	if s.req.Delete {
-		j.flags = append(j.flags, "--delete", "--force")
+		// Deletions after all else, so that what was renamed is there under one name at least.
+		j.thorough = []string{"--delete-delay", "--force"}
 	}
 	return j
 }
@@ -124,9 +175,15 @@ func (s *session) rootJob() job {
 }
 
 // run runs a job. An error means that rsync could not be run at all.
-func (s *session) run(ctx context.Context, j job, dry bool) (*outcome, error) {
+func (s *session) run(ctx context.Context, j job, m mode) (*outcome, error) {
 	args := append(s.commonArgs(s.caps), j.flags...)
-	if dry {
+	if m.thorough {
+		args = append(args, j.thorough...)
+	}
+	if m.limit >= 0 {
+		args = append(args, "--max-delete="+strconv.Itoa(m.limit))
+	}
+	if m.dry {
 		args = append(args, "--dry-run")
 	}
 	if !j.unfiltered {
@@ -135,23 +192,28 @@ func (s *session) run(ctx context.Context, j job, dry bool) (*outcome, error) {
 	if j.list != nil {
 		args = append(args, "--from0", "--files-from=-")
 	}
-	report := s.count.report
-	if dry {
-		report = nil
+	out := &outcome{mode: m}
+	out.stdout.keep = m.dry
+	counts := m.dry == s.req.DryRun
+	if counts {
+		out.stdout.progress = s.count.report
+		out.stdout.listing = s.req.List || s.req.DryRun
 	}
-	out, err := s.rsync(ctx, args, j.list, report)
-	if err == nil && !dry {
+	if err := s.rsync(ctx, args, j.list, out); err != nil {
+		return nil, err
+	}
+	if counts {
 		s.count.add(&out.stdout)
 	}
-	return out, err
+	if j.full && out.ran() {
+		s.count.result.Entries = out.stdout.entries
+	}
+	return out, nil
 }
 
-// rsync runs rsync from the root to the destination. An error means that it could not be run at all,
-// or that ctx has ended. What report is called with comes from standard output; nil means a dry run.
-func (s *session) rsync(ctx context.Context, args, list []string, report func(files, bytes uint64)) (*outcome, error) {
-	out := &outcome{}
-	out.stdout.progress = report
-	out.stdout.keep = report == nil
+// rsync runs rsync from the root to the destination and tells in out how it ended. An error means that
+// it could not be run at all, or that ctx has ended.
+func (s *session) rsync(ctx context.Context, args, list []string, out *outcome) error {
 	args = append(args, "--", withSlash(s.req.Source), target(s.req.Destination))
 	var stdin io.Reader
 	if len(list) > 0 {
@@ -169,17 +231,14 @@ func (s *session) rsync(ctx context.Context, args, list []string, report func(fi
 	})
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
-		return nil, startFailure(err)
+		return startFailure(err)
 	}
 	if stuck(p.PID(), s.config.Timeout, p.Done()) {
 		out.stuck = true
 		p.Stop()
 	}
 	out.exit = p.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return out, nil
+	return ctx.Err()
 }

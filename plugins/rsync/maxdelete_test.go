@@ -1,0 +1,247 @@
+package rsync
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/plugintest/tree"
+)
+
+// count returns how many entries there are below root.
+func count(t *testing.T, root string) int {
+	t.Helper()
+	return len(snap(t, root))
+}
+
+// A request that would remove more than it may does all else and says so. It removes nothing, or, of a
+// list, no directory that is not empty. With the limit raised it is done.
+func TestMaxDelete(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		changes []sdk.Change
+		gone    int // entries at the destination to be removed
+	}{
+		{"full", subtrees(""), 8},
+		{"subtree", subtrees("d"), 7},
+		{"subtrees", subtrees("d", "new"), 7},
+		{"paths", paths("d/gone", "d/f1", "d/f2", "top", "new", "new/file", "kind"), 8},
+		{"files", paths("d/f1", "d/f2", "top", "new", "new/file", "kind"), 3},
+	} {
+		for _, mode := range modes[:2] {
+			t.Run(tt.name+", "+mode.name, func(t *testing.T) {
+				t.Parallel()
+				for _, patterns := range [][]string{nil, {"*.bak"}} {
+					f := local(t)
+					f.req.Exclude = patterns
+					f.force(mode.caps)
+					f.write(f.src, "d/stays", "new/file", "kind")
+					f.write(f.dst, "d/f1", "d/f2", "d/gone/x/1", "d/gone/x/2", "d/gone/3", "top", "kind")
+					gone := tt.gone
+					if tt.name == "files" && mode.caps.missingArgs {
+						f.must(os.RemoveAll(filepath.Join(f.dst, "d/gone")))
+					} else if tt.name == "files" {
+						gone = 8 // directories are compared for it
+					}
+					before := snap(t, f.dst)
+					f.req.MaxDelete = uint64(gone - 1)
+					res := f.sync(tt.changes...)
+					deleted := 0
+					if tt.name == "paths" && mode.caps.missingArgs {
+						deleted = 3 // the files: what is in the directory is not known before
+					}
+					if res.Withheld.Count != uint64(gone-deleted) || len(res.Withheld.Sample) != gone-deleted || res.Deleted != uint64(deleted) {
+						t.Fatalf("%+v, %d to be removed", res, gone)
+					}
+					removed := 0
+					after := snap(t, f.dst)
+					for p := range before {
+						if _, ok := after[p]; !ok {
+							removed++
+						}
+					}
+					if removed != deleted {
+						t.Errorf("removed %d entries", removed)
+					}
+					for _, p := range []string{"d/stays", "new/file", "kind"} {
+						for _, c := range tt.changes {
+							if c.Covers(p) && !f.exists(p) {
+								t.Errorf("%q is confirmed and was not sent", p)
+							}
+						}
+					}
+					f.req.MaxDelete = uint64(gone)
+					if res := f.sync(tt.changes...); res.Withheld.Count != 0 || res.Deleted != uint64(gone-deleted) {
+						t.Errorf("%+v, %d to be removed", res, gone)
+					}
+					f.req.MaxDelete = 1
+					if res := f.sync(subtrees("")...); res.Withheld.Count > 1 {
+						f.req.MaxDelete = 0
+						f.sync(subtrees("")...)
+					}
+					f.equal(tree.Options{})
+				}
+			})
+		}
+	}
+}
+
+// The sample is bounded, the count is not.
+func TestMaxDeleteSample(t *testing.T) {
+	f := local(t)
+	f.req.MaxDelete = 5
+	for i := range 3 * maxPaths {
+		f.write(f.dst, fmt.Sprintf("gone/%d", i))
+	}
+	for _, changes := range [][]sdk.Change{subtrees(""), paths("gone")} {
+		res := f.sync(changes...)
+		if res.Withheld.Count != 3*maxPaths+1 || len(res.Withheld.Sample) != maxSample || res.Deleted != 0 {
+			t.Errorf("%d withheld, %d deleted, sample %q", res.Withheld.Count, res.Deleted, res.Withheld.Sample)
+		}
+	}
+	if n := count(t, f.dst); n != 3*maxPaths+1 {
+		t.Errorf("%d entries left", n)
+	}
+}
+
+// Many listed paths that are gone may be gone from the destination too, so that their number says nothing.
+func TestMaxDeleteCountsWhatIsThere(t *testing.T) {
+	f := local(t)
+	f.req.MaxDelete = 2
+	var changes []sdk.Change
+	for i := range 20 {
+		changes = append(changes, sdk.Change{Path: fmt.Sprint("gone", i)})
+	}
+	f.write(f.dst, "gone3", "gone7")
+	if res := f.sync(changes...); res.Deleted != 2 || res.Withheld.Count != 0 {
+		t.Errorf("%+v", res)
+	}
+	f.write(f.dst, "gone3", "gone7", "gone9")
+	if res := f.sync(changes...); res.Deleted != 0 || res.Withheld.Count != 3 {
+		t.Errorf("%+v", res)
+	}
+}
+
+// A change of kind needs no budget, but for what is in a directory that has to go for it.
+func TestMaxDeleteAndKinds(t *testing.T) {
+	for _, changes := range [][]sdk.Change{subtrees(""), paths("file", "file/x", "empty", "dir", "link")} {
+		f := local(t)
+		f.req.MaxDelete = 1
+		f.write(f.src, "file/x", "empty", "dir")
+		f.must(os.Symlink("nowhere", filepath.Join(f.src, "link")))
+		f.write(f.dst, "file", "empty/", "dir/1", "dir/2", "link")
+		res, err := f.try(changes...)
+		list, texts := failedPaths(res)
+		if err != nil || !cmp.Equal(list, []string{"dir"}) || !strings.Contains(texts["dir"], "more would be deleted than max_delete allows") {
+			t.Fatal(describe(res, err))
+		}
+		if res.Withheld.Count != 2 || res.Deleted != 0 || !f.exists("dir/1") || !f.exists("file/x") {
+			t.Errorf("%+v", res)
+		}
+		f.req.MaxDelete = 2
+		f.sync(changes...)
+		f.equal(tree.Options{})
+	}
+}
+
+// Renames work with the smallest of limits.
+func TestMaxDeleteAndRenames(t *testing.T) {
+	f := local(t)
+	f.req.MaxDelete = 1
+	f.write(f.src, "a", "d/x")
+	f.sync(subtrees("")...)
+	f.must(os.Rename(filepath.Join(f.src, "a"), filepath.Join(f.src, "b")))
+	if res := f.sync(paths("a", "b")...); res.Withheld.Count != 0 {
+		t.Errorf("%+v", res)
+	}
+	f.equal(tree.Options{})
+}
+
+// What one step of a request removes is not there for the next one.
+func TestMaxDeleteIsForAllOfARequest(t *testing.T) {
+	f := local(t)
+	f.req.MaxDelete = 3
+	f.write(f.src, "t/")
+	f.write(f.dst, "t/1", "t/2", "gone/3")
+	res := f.sync(append(subtrees("t"), paths("gone")...)...)
+	if res.Deleted != 2 || res.Withheld.Count != 2 || !f.exists("gone/3") {
+		t.Errorf("%+v", res)
+	}
+}
+
+// A comparison that finds nothing to delete is one run; one that does is two.
+func TestMaxDeleteRuns(t *testing.T) {
+	f := local(t)
+	f.req.MaxDelete = 10
+	f.write(f.src, "a", "d/x")
+	f.write(f.dst, "gone", "gone dir/x")
+	f.force(allCaps)
+	log := countRuns(t)
+	f.sync(subtrees("")...)
+	if n := log(); n != 2 {
+		t.Errorf("%d runs with something to delete", n)
+	}
+	f.write(f.src, "new")
+	f.sync(subtrees("")...)
+	f.sync(paths("new", "d/x", "nothing")...)
+	if n := log(); n != 2+1+2 {
+		t.Errorf("%d runs", n)
+	}
+}
+
+// countRuns returns a function that tells how many times rsync has been run.
+func countRuns(t *testing.T) func() int {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "runs")
+	wrapRsync(t, `echo run >>`+file+`; exec "$rsync" "$@"`)
+	return func() int {
+		log, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Error(err)
+		}
+		return strings.Count(string(log), "\n")
+	}
+}
+
+// A destination that changes between counting and removing loses no more than allowed, and what stays is
+// told.
+func TestMaxDeleteWhileDestinationGrows(t *testing.T) {
+	for _, changes := range [][]sdk.Change{subtrees(""), paths("gone", "a")} {
+		f := local(t)
+		f.req.MaxDelete = 3
+		f.write(f.src, "a")
+		f.write(f.dst, "gone/1")
+		f.force(allCaps)
+		wrapRsync(t, `for a; do case $a in --max-delete=[1-9]*) touch '`+f.dst+`'/gone/2 '`+f.dst+`'/gone/3 '`+f.dst+`'/gone/4;; esac; done; exec "$rsync" "$@"`)
+		res := f.sync(changes...)
+		if res.Deleted != 3 || res.Withheld.Count != 2 {
+			t.Errorf("%+v", res)
+		}
+		if n := count(t, f.dst); n != 3 {
+			t.Errorf("%d entries left", n)
+		}
+	}
+}
+
+func TestMaxDeleteUnreadable(t *testing.T) {
+	f := local(t)
+	f.req.MaxDelete = 1
+	f.config().Args = []string{"--no-owner", "--no-group"}
+	f.write(f.src, "secret", "ok")
+	f.write(f.dst, "gone/1", "gone/2")
+	f.must(os.Chmod(filepath.Join(f.src, "secret"), 0))
+	f.open()
+	unprivileged(t)
+	for _, changes := range [][]sdk.Change{subtrees(""), paths("secret", "ok", "gone")} {
+		res, err := f.try(changes...)
+		if list, _ := failedPaths(res); err != nil || !cmp.Equal(list, []string{"secret"}) || res.Withheld.Count != 3 || res.Deleted != 0 || !f.exists("ok") {
+			t.Errorf("%s, %+v", describe(res, err), res)
+		}
+	}
+}

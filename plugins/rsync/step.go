@@ -1,0 +1,226 @@
+package rsync
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// step is a run that a request needs. The job depends on what the far end can do, which is asked only
+// when there is something to do.
+type step struct {
+	job func() job
+	// blame names the changes that are not settled while path differs.
+	blame func(path string) []string
+}
+
+// steps returns the runs for some work. What appeared goes before what is gone, so that a name that was
+// changed is at the destination under the old or the new one at every moment; rsync itself does not wait
+// for a file to arrive before it removes another.
+func (s *session) steps(w work) []step {
+	itself := func(p string) []string { return []string{p} }
+	if w.full {
+		return []step{{func() job { return s.treesJob(nil) }, itself}}
+	}
+	var steps []step
+	list := func(entries []entry) {
+		if len(entries) > 0 {
+			steps = append(steps, step{func() job { return s.pathsJob(entries) }, blameEntries(entries)})
+		}
+	}
+	there, gone := split(w.entries)
+	list(there)
+	// A tree needs nothing of the entries: the directories above it go along.
+	if len(w.trees) > 0 {
+		var list []string
+		for _, p := range w.trees {
+			list = append(list, "./"+p)
+		}
+		steps = append(steps, step{func() job { return s.treesJob(list) }, blameTrees(w.trees)})
+	}
+	list(gone)
+	// The root's attributes go along with any other list.
+	if w.root && len(steps) == 0 {
+		steps = append(steps, step{s.rootJob, itself})
+	}
+	return steps
+}
+
+// split tells entries that are there from those that are gone.
+func split(entries []entry) (there, gone []entry) {
+	for _, e := range entries {
+		if e.state.gone() {
+			gone = append(gone, e)
+		} else {
+			there = append(there, e)
+		}
+	}
+	return there, gone
+}
+
+// do runs a job and finds out what it settled. It returns the changes to look at again.
+func (s *session) do(ctx context.Context, j job, blame func(string) []string, last bool) ([]sdk.Change, error) {
+	if err := s.checkRoot(); err != nil {
+		return nil, err
+	}
+	m := s.first(j)
+	out, err := s.run(ctx, j, m)
+	if err != nil {
+		return nil, err
+	}
+	doubts := s.doubts(j, out, last)
+	if s.req.DryRun {
+		again, err := s.looked(out, blame, last)
+		return append(doubts, again...), err
+	}
+	if s.req.Delete && !j.unfiltered && out.ran() && out.obstructed() {
+		more, err := s.remove(ctx, j, out, blame, last)
+		return append(doubts, more...), err
+	}
+	again, err := s.settle(ctx, j, out, blame, last)
+	return append(doubts, again...), err
+}
+
+// first is how a job is run at first. Mostly that is all: a list seldom holds a directory that is gone and
+// was not empty, and a comparison seldom finds anything to delete.
+func (s *session) first(j job) mode {
+	limit := s.limit()
+	switch {
+	case s.req.DryRun:
+		return mode{thorough: true, limit: noLimit, dry: true}
+	case j.compares && limit == noLimit:
+		return mode{thorough: true, limit: noLimit}
+	case j.compares, limit != noLimit && j.gone > limit:
+		return mode{thorough: true, limit: 0}
+	}
+	return mode{limit: noLimit}
+}
+
+// limit is how many entries may still be removed.
+func (s *session) limit() int {
+	if s.req.MaxDelete == 0 {
+		return noLimit
+	}
+	if s.req.MaxDelete <= s.count.result.Deleted {
+		return 0
+	}
+	return int(min(s.req.MaxDelete-s.count.result.Deleted, math.MaxInt32)) // as rsync counts
+}
+
+// remove repeats a job that had to leave something because removing it takes a thorough run, unless
+// that would remove too much.
+func (s *session) remove(ctx context.Context, j job, first *outcome, blame func(string) []string, last bool) ([]sdk.Change, error) {
+	if err := s.checkRoot(); err != nil {
+		return nil, err
+	}
+	limit := s.limit()
+	// What a comparison has skipped is an upper bound, together with the directories that it says are not
+	// empty. Otherwise a dry run counts.
+	if limit != noLimit && (!first.mode.thorough || first.skipped()+first.stdout.keptCount > uint64(limit)) {
+		count, err := s.run(ctx, j, mode{thorough: true, limit: noLimit, dry: true})
+		if err != nil {
+			return nil, err
+		}
+		if !count.ran() {
+			return nil, s.failure(count)
+		}
+		if count.stdout.deleted > uint64(limit) {
+			return nil, s.blameDiffering(j, first, count, blame, true)
+		}
+	}
+	out, err := s.run(ctx, j, mode{thorough: true, limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	doubts := s.doubts(j, out, last)
+	again, err := s.settle(ctx, j, out, blame, last)
+	return append(doubts, again...), err
+}
+
+// settle finds out what a run has settled that was not a dry one.
+func (s *session) settle(ctx context.Context, j job, out *outcome, blame func(string) []string, last bool) ([]sdk.Change, error) {
+	if out.exit.OK() && !out.stuck {
+		return nil, s.blameKept(out, blame)
+	}
+	if err := s.checkRoot(); err != nil {
+		return nil, err
+	}
+	if out.stuck && !last {
+		return s.req.Changes, nil // a file became a FIFO under its feet
+	}
+	if !out.ran() {
+		return nil, s.failure(out)
+	}
+	// When deletions were left out, more than the vanished paths may differ.
+	if again, ok := s.vanished(out); ok && !last && !out.stdout.deletionsOff && !out.stopped() {
+		return again, nil
+	}
+	return nil, s.examine(ctx, j, out, blame)
+}
+
+// vanished returns the paths to look at again, if nothing else went wrong in a run.
+func (s *session) vanished(out *outcome) ([]sdk.Change, bool) {
+	paths, ok := out.messages.vanished(s.places)
+	slices.Sort(paths)
+	var again []sdk.Change
+	for _, p := range slices.Compact(paths) {
+		again = append(again, sdk.Change{Path: p})
+	}
+	return again, ok
+}
+
+// maxSample is how many of the paths that were left out are told.
+const maxSample = 10
+
+// withhold notes that what a dry run has found to be deleted is left out.
+func (s *session) withhold(count *outcome) {
+	w := &s.count.result.Withheld
+	w.Count += count.stdout.deleted
+	n := min(len(count.stdout.extra), maxSample-len(w.Sample))
+	w.Sample = append(w.Sample, count.stdout.extra[:n]...)
+}
+
+// doubts returns the directories that a shallow run had to create, to be compared with their contents: a
+// directory that is new at the source is reported as a whole, so these were lost at the destination, and
+// what was in them too.
+func (s *session) doubts(j job, out *outcome, last bool) []sdk.Change {
+	if !j.shallow {
+		return nil
+	}
+	var doubts []sdk.Change
+	created := slices.Sorted(slices.Values(out.stdout.created))
+	for i, p := range created {
+		if i > 0 && len(doubts) > 0 && doubts[len(doubts)-1].Covers(p) {
+			continue
+		}
+		if last {
+			s.failed[p] = "the destination had lost this directory: it is compared with the next try"
+		}
+		doubts = append(doubts, sdk.Change{Path: p, Scope: sdk.ScopeSubtree})
+	}
+	if last {
+		return nil
+	}
+	return doubts
+}
+
+// blameKept notes directories that rsync left because they are not empty. Such a directory is as it
+// should be when it holds what the filter protects.
+func (s *session) blameKept(out *outcome, blame func(string) []string) error {
+	if !s.filter.Empty() || out.stdout.keptCount == 0 {
+		return nil
+	}
+	const text = "the directory at the destination is not empty and could not be removed"
+	if out.stdout.keptCount > uint64(len(out.stdout.kept)) {
+		return fmt.Errorf("%d paths could not be removed; one is %q: %s", out.stdout.keptCount, out.stdout.kept[0], text)
+	}
+	for _, p := range out.stdout.kept {
+		for _, changed := range blame(p) {
+			s.failed[changed] = text
+		}
+	}
+	return nil
+}
