@@ -3,12 +3,14 @@ package core
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/filewatch/filewatch/core/internal/config"
 	"github.com/filewatch/filewatch/core/internal/guard"
+	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/plan"
 	"github.com/filewatch/filewatch/core/internal/queue"
 	"github.com/filewatch/filewatch/core/internal/state"
@@ -24,13 +26,19 @@ type syncBlock struct {
 	plan         plan.Sync
 	record       *state.Record
 	guard        *guard.Guard
+	mounts       *mounts.Tracker
 	root         *watch.Root
+	logger       hclog.Logger
 	destinations []*transfer.Destination
 }
 
 func newSyncBlock(s plan.Sync, plugins Plugins, record *state.Record, logger hclog.Logger) *syncBlock {
 	logger = logger.With("sync", s.Name)
-	b := &syncBlock{plan: s, record: record}
+	b := &syncBlock{plan: s, record: record, logger: logger}
+	exclude, err := filter.Parse(s.Exclude)
+	if err != nil {
+		exclude = nil // the plan has none of these
+	}
 	b.root = watch.New(watch.Config{
 		Watcher:  watcherOf(s.Watcher.Plugin, plugins, logger),
 		Request:  sdk.WatchRequest{Sync: s.Name, Root: s.Source, Exclude: s.Exclude, Config: s.Watcher.Config},
@@ -45,12 +53,13 @@ func newSyncBlock(s plan.Sync, plugins Plugins, record *state.Record, logger hcl
 		Root:     s.Source,
 		Delete:   s.Delete,
 		MayEmpty: limit.Percent >= 100,
-		Ignored:  ignored(s.Exclude),
+		Ignored:  exclude.Match,
 		Known:    record.Get().Source,
 		Remember: func(source guard.Source) {
 			record.Update(func(s *state.Sync) { s.Source = source })
 		},
 	})
+	b.mounts = mounts.New(s.Source, exclude)
 	for _, destination := range s.Destinations {
 		b.destinations = append(b.destinations, transfer.New(transfer.Config{
 			Sync:        s.Name,
@@ -63,21 +72,13 @@ func newSyncBlock(s plan.Sync, plugins Plugins, record *state.Record, logger hcl
 			Queue:       queue.Config{Settle: s.Settle, MaxDelay: s.MaxDelay},
 			Guard:       b.guard,
 			Budget:      guard.NewBudget(limit),
+			Mounts:      b.mounts,
 			Watch:       b.root,
 			Record:      record,
 			Logger:      logger.With("destination", destination.String()),
 		}))
 	}
 	return b
-}
-
-// ignored returns what does not count when a source is empty or not.
-func ignored(exclude []string) func(name string, dir bool) bool {
-	f, err := filter.Parse(exclude)
-	if err != nil {
-		return nil // the plan has none of these
-	}
-	return f.Match
 }
 
 // watcherOf returns the watcher that a block names, or the choice among the built-in ones.
@@ -92,6 +93,7 @@ func watcherOf(name string, plugins Plugins, logger hclog.Logger) sdk.Watcher {
 func (b *syncBlock) run(ctx, abort context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { b.root.Run(ctx) })
+	wg.Go(func() { b.mounts.Run(ctx, b.mounted) })
 	for _, d := range b.destinations {
 		wg.Go(func() { d.Run(ctx, abort) })
 	}
@@ -103,6 +105,19 @@ func (b *syncBlock) run(ctx, abort context.Context) {
 func (b *syncBlock) changed(c sdk.Change) {
 	for _, d := range b.destinations {
 		d.Add(c)
+	}
+}
+
+// mounted is told of subtrees that mounts have made unknown, and of those that are known again.
+func (b *syncBlock) mounted(held, free []string) {
+	for _, h := range b.mounts.Held() {
+		if slices.Contains(held, h.Path) {
+			b.logger.Error("a subtree is held", "err", h.Reason)
+		}
+	}
+	for _, path := range free {
+		b.logger.Info("a subtree is no longer held", "path", sdk.Change{Path: path}.String())
+		b.changed(sdk.Change{Path: path, Scope: sdk.ScopeSubtree})
 	}
 }
 
@@ -139,8 +154,20 @@ func (b *syncBlock) approve() (approved []string, err error) {
 		if err != nil {
 			return nil, err
 		}
+		if b.record.Get().Source.MayBeEmpty {
+			// Otherwise the deletions that this means would be held in their turn.
+			for _, d := range b.destinations {
+				d.ApproveNext()
+			}
+		}
 		b.resync()
 		return []string{hold.Seen}, nil
+	}
+	for _, h := range b.mounts.Held() {
+		if b.mounts.Approve(h.Path) {
+			approved = append(approved, h.Reason)
+			b.changed(sdk.Change{Path: h.Path, Scope: sdk.ScopeSubtree})
+		}
 	}
 	for _, d := range b.destinations {
 		if hold := d.ApproveDeletions(); hold != nil {

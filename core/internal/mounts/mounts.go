@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
@@ -27,6 +28,7 @@ import (
 type Hold struct {
 	Path   string // relative to the root
 	Reason string // what was seen and what to do
+	Since  time.Time
 }
 
 // Tracker knows the mounts below one root. Its methods may be called concurrently.
@@ -157,7 +159,11 @@ func (t *Tracker) judge() {
 	before := t.holds
 	t.holds = nil
 	hold := func(path, format string, args ...any) {
-		t.holds = append(t.holds, Hold{path, fmt.Sprintf("%s: ", sdk.Change{Path: path, Scope: sdk.ScopeSubtree}) + fmt.Sprintf(format, args...)})
+		since := time.Now()
+		if i := slices.IndexFunc(before, func(h Hold) bool { return h.Path == path }); i >= 0 {
+			since = before[i].Since
+		}
+		t.holds = append(t.holds, Hold{Since: since, Path: path, Reason: fmt.Sprintf("%s: ", sdk.Change{Path: path, Scope: sdk.ScopeSubtree}) + fmt.Sprintf(format, args...)})
 	}
 	// In this order a path comes before those below it.
 	for _, p := range slices.SortedFunc(maps.Keys(all), byComponents) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/filewatch/filewatch/core/internal/guard"
+	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -31,11 +32,14 @@ func (d *Destination) Resync() {
 func (d *Destination) ApproveDeletions() *guard.Hold {
 	hold := d.deletionHold()
 	if hold != nil {
-		d.config.Budget.Approve()
+		d.ApproveNext()
 		d.Resync()
 	}
 	return hold
 }
+
+// ApproveNext lets the next comparison of everything delete any number.
+func (d *Destination) ApproveNext() { d.config.Budget.Approve() }
 
 // Flush returns nil once every change that was made before the call is confirmed, and an error as soon as
 // that cannot be soon, or when ctx ends.
@@ -104,6 +108,9 @@ func (d *Destination) obstacle() error {
 	if err := d.config.Guard.Check(); err != nil {
 		return err
 	}
+	if held := d.heldMounts(); len(held) > 0 {
+		return mountError(held)
+	}
 	d.mu.Lock()
 	s := d.now
 	d.mu.Unlock()
@@ -119,4 +126,13 @@ func (d *Destination) obstacle() error {
 		return failedError(failing[0].Path, failing[0].Text, n)
 	}
 	return nil
+}
+
+// mountError is why what is below mounts is not transferred.
+func mountError(held []mounts.Hold) error {
+	more := ""
+	if len(held) > 1 {
+		more = fmt.Sprintf(" (and %d other subtrees)", len(held)-1)
+	}
+	return errors.New(held[0].Reason + more)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/filewatch/filewatch/core/internal/backoff"
 	"github.com/filewatch/filewatch/core/internal/guard"
+	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/queue"
 	"github.com/filewatch/filewatch/core/internal/state"
 	"github.com/filewatch/filewatch/sdk"
@@ -50,6 +51,9 @@ type Watch interface {
 	Looks() bool
 }
 
+// Mounts knows the subtrees that are not what they were because of mounts; see *mounts.Tracker.
+type Mounts interface{ Held() []mounts.Hold }
+
 // Config says what goes where.
 type Config struct {
 	Sync        string // name of the sync block
@@ -62,6 +66,7 @@ type Config struct {
 	Queue       queue.Config
 	Guard       Guard
 	Budget      *guard.Budget // of deletions at this destination
+	Mounts      Mounts        // nil = nothing is mounted below the source
 	Watch       Watch
 	Record      *state.Record // of the sync block; shared by its destinations
 	Logger      hclog.Logger

@@ -51,6 +51,7 @@ func (d *Destination) Missed() uint64 {
 // Report returns what the destination is doing.
 func (d *Destination) Report() status.Destination {
 	held := d.config.Guard.Check()
+	hidden := d.heldMounts()
 	stats := d.queue.Stats()
 	failing, n := d.queue.Failing(maxListed)
 	d.mu.Lock()
@@ -58,7 +59,7 @@ func (d *Destination) Report() status.Destination {
 	d.mu.Unlock()
 	out := status.Destination{
 		Destination:   d.String(),
-		State:         stateOf(s, held, stats, n),
+		State:         stateOf(s, held != nil || len(hidden) > 0, stats, n),
 		Pending:       stats.Pending + stats.Out,
 		Oldest:        moment(stats.Oldest),
 		SyncedAt:      moment(s.syncedAt),
@@ -77,6 +78,8 @@ func (d *Destination) Report() status.Destination {
 		out.Hold = holdReport(hold)
 	} else if s.deletions != nil {
 		out.Hold = holdReport(s.deletions.hold)
+	} else if len(hidden) > 0 {
+		out.Hold = &status.Hold{Kind: "mount", Text: mountError(hidden).Error(), Since: hidden[0].Since}
 	}
 	for _, f := range failing {
 		out.Failing = append(out.Failing, status.Path{
@@ -86,11 +89,11 @@ func (d *Destination) Report() status.Destination {
 	return out
 }
 
-func stateOf(s situation, held error, stats queue.Stats, failing int) status.State {
+func stateOf(s situation, held bool, stats queue.Stats, failing int) status.State {
 	switch {
 	case s.paused:
 		return status.Paused
-	case held != nil || s.deletions != nil:
+	case held || s.deletions != nil:
 		return status.Held
 	case s.away != nil:
 		return status.Away

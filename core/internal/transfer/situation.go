@@ -170,9 +170,10 @@ func (d *Destination) askProof() {
 // proved takes the proof that every change before asked has reached Add.
 func (d *Destination) proved(n uint64, asked time.Time) {
 	all, _ := d.config.Watch.Complete()
+	known := len(d.heldMounts()) == 0
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if n != d.now.proof || !all || d.now.held || d.now.deletions != nil || !d.queue.Empty() {
+	if n != d.now.proof || !all || !known || d.now.held || d.now.deletions != nil || !d.queue.Empty() {
 		return
 	}
 	d.now.inSync, d.now.syncedAt = true, asked

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/queue"
 	"github.com/filewatch/filewatch/sdk"
 )
@@ -79,11 +80,26 @@ func (d *Destination) request(changes []sdk.Change) sdk.SyncRequest {
 		Attempt:     1,
 		Source:      d.config.Source,
 		Destination: d.config.Destination,
-		Exclude:     d.config.Exclude,
+		Exclude:     append(d.heldPatterns(), d.config.Exclude...),
 		Delete:      d.config.Delete,
 		Changes:     changes,
 		Config:      d.config.ConfigJSON,
 	}
+}
+
+// heldPatterns exclude the subtrees that nobody knows: they are neither sent nor deleted.
+func (d *Destination) heldPatterns() (patterns []string) {
+	for _, h := range d.heldMounts() {
+		patterns = append(patterns, mounts.Pattern(h.Path))
+	}
+	return patterns
+}
+
+func (d *Destination) heldMounts() []mounts.Hold {
+	if d.config.Mounts == nil {
+		return nil
+	}
+	return d.config.Mounts.Held()
 }
 
 // logSent writes the line of a batch and its failing paths.
