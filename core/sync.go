@@ -39,8 +39,11 @@ func newSyncBlock(s plan.Sync, plugins Plugins, record *state.Record, logger hcl
 	if err != nil {
 		exclude = nil // the plan has none of these
 	}
+	watcher, choice := watcherOf(s.Watcher.Plugin, plugins, logger)
 	b.root = watch.New(watch.Config{
-		Watcher:  watcherOf(s.Watcher.Plugin, plugins, logger),
+		Watcher:  watcher,
+		Choice:   choice,
+		Fallback: plugins.Watcher("poll"),
 		Request:  sdk.WatchRequest{Sync: s.Name, Root: s.Source, Exclude: s.Exclude, Config: s.Watcher.Config},
 		Rescan:   s.Rescan,
 		Change:   b.changed,
@@ -81,12 +84,19 @@ func newSyncBlock(s plan.Sync, plugins Plugins, record *state.Record, logger hcl
 	return b
 }
 
-// watcherOf returns the watcher that a block names, or the choice among the built-in ones.
-func watcherOf(name string, plugins Plugins, logger hclog.Logger) sdk.Watcher {
+// watcherOf returns the watcher that a block names, or the choice among the built-in ones, and what tells
+// its name and why it was chosen.
+func watcherOf(name string, plugins Plugins, logger hclog.Logger) (_ sdk.Watcher, choice func() (name, why string)) {
 	if name != config.AutoWatcher {
-		return plugins.Watcher(name)
+		return plugins.Watcher(name), func() (string, string) { return name, "" }
 	}
-	return &watch.Auto{Local: plugins.Watcher("inotify"), Remote: plugins.Watcher("poll"), Logger: logger}
+	auto := &watch.Auto{
+		Inotify:  plugins.Watcher("inotify"),
+		Fanotify: plugins.Watcher("fanotify"),
+		Poll:     plugins.Watcher("poll"),
+		Logger:   logger,
+	}
+	return auto, auto.Choice
 }
 
 // run watches until ctx ends and transfers until then, or with a transfer under way until abort ends.
