@@ -15,11 +15,13 @@
 // that the mounts have changed. A file descriptor is open in one of them only while an event in it is
 // acted on, for that makes it busy for umount(8).
 //
+// An event tells by a handle as well which file it is about. So a file with several hard links, which is
+// reported under the name it was changed by at once, is also found, by a search, under its others, even if
+// the former name is gone by then.
+//
 // Limits that the kernel sets: changes made on another host of a network file system, by a write
 // through mmap before the file is closed, and in the layers below an overlay are not seen, and neither
 // are those made through a handle, as an NFS server does it, of a file that nobody on this host has
-// looked up by its name lately. A file with several hard links is reported under the name it was changed
-// by at once, and under its others when a search has found them; not if the name it was changed by is
-// outside the tree or excluded, or is removed at the same moment. The periodic rescan finds what is not
-// seen.
+// looked up by its name lately. The other names of a file are not reported when it was changed by a name in
+// a directory that is outside the tree or excluded. The periodic rescan finds what is not seen.
 package fanotify

@@ -20,7 +20,15 @@ type barriers struct {
 	wd     int32
 	last   int
 	laid   map[string]sdk.Barrier // by the name of the file, whose event is awaited
-	met    []sdk.Barrier          // whose event was read, and which wait for what it left in doubt
+	met    []met
+}
+
+// met is a barrier whose event was read.
+type met struct {
+	sdk.Barrier
+	round     uint64 // of looks at names that has to end first
+	searching bool
+	search    uint64 // of links that has to end then
 }
 
 func newBarriers(k *kernel) *barriers {
@@ -61,34 +69,51 @@ func (b *barriers) start() bool {
 }
 
 // handle takes note of an event in the directory of barriers. It reports false for all others.
-func (b *barriers) handle(e event) bool {
+func (b *barriers) handle(e event, s *names) bool {
 	if e.wd != b.wd {
 		return false
 	}
 	if barrier, ok := b.laid[e.name]; ok {
 		delete(b.laid, e.name)
 		_ = os.Remove(filepath.Join(b.dir, e.name)) // the directory is removed with all that is in it
-		b.met = append(b.met, barrier)
+		b.meet(barrier, s)
 	}
 	return true
 }
 
 // meetAll takes note that the events of all barriers may be lost. The whole tree is then compared, which
 // is after what any of them stands for.
-func (b *barriers) meetAll() {
+func (b *barriers) meetAll(s *names) {
 	for name, barrier := range b.laid {
 		delete(b.laid, name)
 		_ = os.Remove(filepath.Join(b.dir, name))
-		b.met = append(b.met, barrier)
+		b.meet(barrier, s)
 	}
 }
 
-// reached ends the barriers whose event was read.
-func (b *barriers) reached() {
-	for _, barrier := range b.met {
-		barrier.Reached()
+func (b *barriers) meet(barrier sdk.Barrier, s *names) {
+	b.met = append(b.met, met{Barrier: barrier, round: s.begun + 1})
+}
+
+// reached ends the barriers that wait for nothing more. While it is in doubt where some directories are none
+// ends, and the names in those have to be looked at afterwards.
+func (b *barriers) reached(doubt bool, s *names) {
+	rest := b.met[:0]
+	for _, m := range b.met {
+		switch {
+		case doubt:
+			m.round, m.searching = s.begun+1, false
+		case !m.searching && s.ended >= m.round:
+			m.searching, m.search = true, s.links.Due()
+		}
+		if m.searching && s.links.Done() >= m.search {
+			m.Reached()
+		} else {
+			rest = append(rest, m)
+		}
 	}
-	b.met = nil
+	clear(b.met[len(rest):])
+	b.met = rest
 }
 
 func (b *barriers) close() {

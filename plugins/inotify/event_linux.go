@@ -9,12 +9,12 @@ import (
 	"github.com/filewatch/filewatch/sdk"
 )
 
-// event is one event of the kernel. The cookie that pairs the two halves of a rename is left out: the
-// watch descriptor says more surely which directory it was that moved.
+// event is one event of the kernel.
 type event struct {
-	wd   int32
-	mask uint32
-	name string // of the entry; "" for the watched directory itself
+	wd     int32
+	mask   uint32
+	cookie uint32 // the same for both halves of a rename
+	name   string // of the entry; "" for the watched directory itself
 }
 
 func (e event) has(mask uint32) bool { return e.mask&mask != 0 }
@@ -26,6 +26,7 @@ func nextEvent(buf []byte) (e event, rest []byte, ok bool) {
 	}
 	e.wd = int32(binary.NativeEndian.Uint32(buf))
 	e.mask = binary.NativeEndian.Uint32(buf[4:])
+	e.cookie = binary.NativeEndian.Uint32(buf[8:])
 	size := binary.NativeEndian.Uint32(buf[12:])
 	buf = buf[unix.SizeofInotifyEvent:]
 	if uint64(size) > uint64(len(buf)) {

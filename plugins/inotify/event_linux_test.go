@@ -11,7 +11,7 @@ import (
 )
 
 // encode returns an event as the kernel writes it.
-func encode(wd int32, mask uint32, name string) []byte {
+func encode(wd int32, mask, cookie uint32, name string) []byte {
 	size := 0
 	if name != "" {
 		size = (len(name) + 16) &^ 15
@@ -19,6 +19,7 @@ func encode(wd int32, mask uint32, name string) []byte {
 	buf := make([]byte, unix.SizeofInotifyEvent+size)
 	binary.NativeEndian.PutUint32(buf, uint32(wd))
 	binary.NativeEndian.PutUint32(buf[4:], mask)
+	binary.NativeEndian.PutUint32(buf[8:], cookie)
 	binary.NativeEndian.PutUint32(buf[12:], uint32(size))
 	copy(buf[unix.SizeofInotifyEvent:], name)
 	return buf
@@ -28,13 +29,13 @@ func TestNextEvent(t *testing.T) {
 	long := strings.Repeat("\xff", 255)
 	var buf []byte
 	want := []event{
-		{1, unix.IN_CREATE | unix.IN_ISDIR, "a"},
-		{-1, unix.IN_Q_OVERFLOW, ""},
-		{1 << 30, unix.IN_MOVED_TO, long},
-		{2, unix.IN_DELETE, "exactly16 bytes!"},
+		{1, unix.IN_CREATE | unix.IN_ISDIR, 0, "a"},
+		{-1, unix.IN_Q_OVERFLOW, 0, ""},
+		{1 << 30, unix.IN_MOVED_TO, 1<<32 - 2, long},
+		{2, unix.IN_DELETE, 0, "exactly16 bytes!"},
 	}
 	for _, e := range want {
-		buf = append(buf, encode(e.wd, e.mask, e.name)...)
+		buf = append(buf, encode(e.wd, e.mask, e.cookie, e.name)...)
 	}
 	for _, e := range want {
 		got, rest, ok := nextEvent(buf)
@@ -70,8 +71,8 @@ func TestEventOps(t *testing.T) {
 
 // FuzzNextEvent cuts arbitrary bytes up: it must take each byte once, and stop.
 func FuzzNextEvent(f *testing.F) {
-	f.Add(append(encode(1, unix.IN_CREATE, "name"), encode(2, unix.IN_IGNORED, "")...))
-	f.Add(encode(1, unix.IN_CREATE, "name")[:20])
+	f.Add(append(encode(1, unix.IN_CREATE, 0, "name"), encode(2, unix.IN_IGNORED, 0, "")...))
+	f.Add(encode(1, unix.IN_CREATE, 0, "name")[:20])
 	f.Fuzz(func(t *testing.T, buf []byte) {
 		for len(buf) > 0 {
 			e, rest, ok := nextEvent(buf)

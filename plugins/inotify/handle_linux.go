@@ -14,7 +14,8 @@ func (w *watch) handle(e event) error {
 		clear(w.removed) // their last events may be among the lost ones
 		return nil
 	}
-	ours := w.barriers.handle(e)
+	w.names.before(e)
+	ours := w.barriers.handle(e, w.names)
 	n := w.tree.watches[e.wd]
 	switch {
 	case e.has(unix.IN_IGNORED):
@@ -52,8 +53,14 @@ func (w *watch) handleAt(n *node, e event) {
 	if dir && e.has(unix.IN_ATTRIB) && len(w.blind) > 0 {
 		w.retrySoon = true
 	}
+	if !dir && e.name != "" {
+		w.names.handle(n, e)
+	}
 	path, ok := w.tree.path(n)
 	if !ok {
+		if dir && e.has(unix.IN_CREATE|unix.IN_MOVED_TO) {
+			w.unseen()
+		}
 		// n is reported as a whole when it is found again, unless it has left the tree.
 		if dir && e.has(unix.IN_CREATE|unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_MOVED_TO) {
 			w.doubt[n] = struct{}{}
@@ -74,8 +81,6 @@ func (w *watch) handleAt(n *node, e event) {
 	c := sdk.Change{Path: path, Ops: e.ops()}
 	if dir {
 		w.handleDir(n, e, &c)
-	} else if e.has(unix.IN_MODIFY | unix.IN_CLOSE_WRITE | unix.IN_ATTRIB) {
-		w.changed(path, c.Ops)
 	}
 	w.reporter.Change(c)
 }
@@ -96,6 +101,7 @@ func (w *watch) handleDir(n *node, e event, c *sdk.Change) {
 	fd, err := w.open(n)
 	if err != nil {
 		w.doubt[n] = struct{}{}
+		w.unseen()
 		return
 	}
 	defer unix.Close(fd)
@@ -104,8 +110,12 @@ func (w *watch) handleDir(n *node, e event, c *sdk.Change) {
 	}
 	// One that was moved may have been away and back again, with the core looking for something below
 	// it meanwhile, so it is reported as a whole even if it is where it was.
-	if how := w.look(fd, n, e.name, false); how > kept || how == kept && e.has(unix.IN_MOVED_TO) {
+	how := w.look(fd, n, e.name, false)
+	if how > kept || how == kept && e.has(unix.IN_MOVED_TO) {
 		c.Scope = sdk.ScopeSubtree
+	}
+	if how == absent && e.has(unix.IN_CREATE|unix.IN_MOVED_TO) {
+		w.unseen()
 	}
 	if e.has(unix.IN_CREATE | unix.IN_MOVED_TO) {
 		c.Ops |= sdk.OpClose // nothing more to wait for
@@ -157,6 +167,7 @@ func (w *watch) discard(n *node) {
 		w.kernel.remove(wd)
 		w.removed[wd] = struct{}{}
 	}
+	w.names.forget(n)
 	delete(w.doubt, n)
 	delete(w.limbo, n)
 	if _, ok := w.blind[n]; ok {

@@ -11,11 +11,15 @@
 // queue one of the whole tree, a directory that appears or is moved one of that directory, reported
 // once everything below it is watched.
 //
+// A file with several hard links is reported under the name it was changed by at once, and under its others
+// when a search has found them. Where the name is gone before anyone could look which file it was, all
+// files are reported that have changed since then. Searches never take more than a tenth of one core.
+//
 // Limits that the kernel sets: changes made on another host of a network file system, by a write
-// through mmap before the file is closed, and in the layers below an overlay are not seen. A file with
-// several hard links is reported under the name it was changed by at once, and under its others when a
-// search has found them; a name that is gone again within milliseconds of the change hides which file it
-// was, and only the periodic rescan finds its other names.
+// through mmap before the file is closed, and in the layers below an overlay are not seen. The other names
+// of a file are not known to have changed when it was changed by a name in a directory that is not watched,
+// such as one outside the tree or an excluded one, or by way of an open file whose name is gone. The periodic
+// rescan finds what is not seen.
 package inotify
 
 import (

@@ -21,6 +21,7 @@ import (
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
 	trees "github.com/filewatch/filewatch/sdk/plugintest/tree"
+	"github.com/filewatch/filewatch/sdk/wire"
 )
 
 var oracleFirst = flag.Uint64("oracle.first", 1, "first seed of the random tree oracle")
@@ -51,7 +52,8 @@ func oracle(t *testing.T, seed uint64) (dirs, rescans int) {
 		exclude = []string{"*.skip", "a/b/", "/c/d", "x/**/y"}
 	}
 	root, out := t.TempDir(), t.TempDir()
-	first := churn{rand.New(rand.NewPCG(seed, 0)), root, out}
+	t.Setenv(wire.EnvRunDir, t.TempDir())
+	first := churn{rand.New(rand.NewPCG(seed, 0)), root, out, seed%4 != 0}
 	for range 50 { // it does not start empty
 		first.step()
 	}
@@ -65,7 +67,7 @@ func oracle(t *testing.T, seed uint64) (dirs, rescans int) {
 	m := newMirror(t, w, exclude)
 	var wg sync.WaitGroup
 	for i := range 2 {
-		c := churn{rand.New(rand.NewPCG(seed, 1+uint64(i))), root, out}
+		c := churn{rand.New(rand.NewPCG(seed, 1+uint64(i))), root, out, seed%4 != 0}
 		wg.Go(func() {
 			for range 150 {
 				c.step()
@@ -74,7 +76,10 @@ func oracle(t *testing.T, seed uint64) (dirs, rescans int) {
 	}
 	wg.Wait()
 
-	w.eventually(func() string { return m.diff() })
+	w.prove()
+	if diff := m.diff(); diff != "" {
+		t.Fatal(diff)
+	}
 	all := m.dirs()
 	watchesExactly(t, w, root, all)
 	for _, c := range w.since(0) {
@@ -105,6 +110,7 @@ func oracle(t *testing.T, seed uint64) (dirs, rescans int) {
 type churn struct {
 	*rand.Rand
 	root, out string
+	links     bool // a write through an excluded name does not tell of the others
 }
 
 var churnNames = append([]string{"a", "b", "c", "d", "x", "y", "m.skip"}, trees.HostileNames()[:6]...)
@@ -138,7 +144,7 @@ func (c churn) existing() string {
 
 func (c churn) step() {
 	outside := c.out + "/" + strconv.Itoa(c.IntN(3))
-	switch c.IntN(16) {
+	switch c.IntN(17) {
 	case 0, 1:
 		_ = os.MkdirAll(c.path(), 0o755)
 	case 2:
@@ -167,6 +173,10 @@ func (c churn) step() {
 	case 14:
 		_ = os.Symlink(c.root, c.path())
 	case 15:
+		if c.links {
+			_ = os.Link(c.existing(), c.path())
+		}
+	case 16:
 		p := c.existing()
 		if info, err := os.Lstat(p); err == nil && info.Mode().Type() != fs.ModeSymlink {
 			_ = os.Chmod(p, 0o700|fs.FileMode(c.IntN(64)))
@@ -185,6 +195,7 @@ type mirror struct {
 	done    sync.WaitGroup
 
 	mu    sync.Mutex // guards all below
+	seen  int        // reports
 	known map[string]string
 }
 
@@ -195,18 +206,13 @@ func newMirror(t *testing.T, w *watched, exclude []string) *mirror {
 	m := &mirror{t: t, w: w, root: root, exclude: mustFilter(t, exclude), cancel: cancel, known: make(map[string]string)}
 	m.scan(m.known, "")
 	m.done.Go(func() {
-		seen := 0
 		for ctx.Err() == nil {
 			select {
 			case <-w.wake:
 			case <-ctx.Done():
 			}
-			changes := w.since(seen)
-			seen += len(changes)
 			m.mu.Lock()
-			for _, c := range changes {
-				m.apply(c)
-			}
+			m.applyAll()
 			m.mu.Unlock()
 		}
 	})
@@ -217,6 +223,15 @@ func newMirror(t *testing.T, w *watched, exclude []string) *mirror {
 func (m *mirror) stop() {
 	m.cancel()
 	m.done.Wait()
+}
+
+// applyAll looks at what was reported since the last time.
+func (m *mirror) applyAll() {
+	changes := m.w.since(m.seen)
+	m.seen += len(changes)
+	for _, c := range changes {
+		m.apply(c)
+	}
 }
 
 // apply looks at what c names.
@@ -285,6 +300,7 @@ func (m *mirror) diff() string {
 	m.scan(now, "")
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.applyAll()
 	var b strings.Builder
 	for p, s := range now {
 		if m.known[p] != s {
@@ -320,6 +336,15 @@ func watchesExactly(t *testing.T, w *watched, root string, paths []string) {
 		var st unix.Stat_t
 		must(t, unix.Lstat(filepath.Join(root, p), &st))
 		want[st.Ino] = p
+	}
+	if run := os.Getenv(wire.EnvRunDir); run != "" { // where the directory for barriers is watched, too
+		own, err := filepath.Glob(run + "/barrier-*")
+		must(t, err)
+		for _, p := range own {
+			var st unix.Stat_t
+			must(t, unix.Lstat(p, &st))
+			want[st.Ino] = p
+		}
 	}
 	w.eventually(func() string {
 		got := watchedInodes(t)

@@ -153,6 +153,17 @@ func (w *watched) covers(mark int, paths ...string) {
 	})
 }
 
+// covered checks that the changes since mark cover the paths.
+func (w *watched) covered(mark int, paths ...string) {
+	w.t.Helper()
+	changes := w.since(mark)
+	for _, p := range paths {
+		if !slices.ContainsFunc(changes, func(c sdk.Change) bool { return c.Covers(p) }) {
+			w.t.Fatalf("%q not covered by %v", p, changes)
+		}
+	}
+}
+
 // reports waits until changes since mark name exactly the paths.
 func (w *watched) reports(mark int, paths ...string) {
 	w.t.Helper()

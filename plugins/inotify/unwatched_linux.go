@@ -57,7 +57,7 @@ func (w *watch) clearBlind(n *node) {
 // count returns how many directories there are from the one on that fd is open on, as far as it can
 // tell without keeping too many open.
 func (w *watch) count(fd int) int {
-	names, _ := w.subdirs(fd)
+	names, _, _ := w.read(fd, false)
 	total := 1
 	for _, name := range names {
 		if w.held >= maxHeld || w.ctx.Err() != nil {
@@ -84,7 +84,7 @@ func (w *watch) retryBlind() {
 		}
 		if n.wd != noWatch { // it is watched but could not be read
 			if fd, err := w.open(n); err == nil {
-				w.list(fd, n, false, true)
+				w.list(fd, n, kept, false, true)
 			}
 			continue
 		}

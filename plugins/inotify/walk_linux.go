@@ -136,7 +136,10 @@ func (w *watch) rewalk() error {
 	clear(w.doubt)
 	clear(w.blind)
 	w.blindStale = true
-	w.list(fd, w.tree.root, true, false)
+	w.names.reset()
+	w.walking = true
+	w.list(fd, w.tree.root, kept, true, false)
+	w.walking = false
 	// What was not found must not wait in limbo: what is below it is no longer known.
 	for _, n := range w.tree.nodes() {
 		if n.parent == nil && n != w.tree.root {
@@ -152,7 +155,7 @@ func (w *watch) look(dir int, parent *node, name string, deep bool) arrival {
 	fd, n, how := w.enter(dir, parent, name)
 	if fd >= 0 {
 		if w.unread(how, deep) {
-			w.list(fd, n, deep || how == moved, false)
+			w.list(fd, n, how, deep || how == moved, false)
 		} else {
 			unix.Close(fd)
 		}
@@ -166,15 +169,19 @@ func (w *watch) unread(how arrival, deep bool) bool {
 	return deep || how == added || how == moved && w.exclude != nil
 }
 
-// list reads the directory n, which fd is open on, and looks at every directory in it. It closes fd.
-// With report set it reports those that are not where they were.
-func (w *watch) list(fd int, n *node, deep, report bool) {
+// list reads the directory n, which fd is open on and which has arrived in that way, and looks at every
+// directory in it. It closes fd. With report set it reports those that are not where they were.
+func (w *watch) list(fd int, n *node, how arrival, deep, report bool) {
 	defer func() {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
 	}()
-	names, err := w.subdirs(fd)
+	fresh := how == added && !w.walking
+	names, files, err := w.read(fd, fresh)
+	if fresh {
+		w.appeared(n, files)
+	}
 	if err != nil {
 		w.setBlind(n, err, 0)
 	} else {
@@ -200,7 +207,7 @@ func (w *watch) list(fd int, n *node, deep, report bool) {
 					fd = -1
 				}
 				w.held++
-				w.list(sub, child, deep || how == moved, false)
+				w.list(sub, child, how, deep || how == moved, false)
 				w.held--
 			} else {
 				unix.Close(sub)
@@ -269,13 +276,15 @@ func (w *watch) releaseMissing(n *node, names []string) {
 	}
 }
 
-// subdirs returns the names of the directories in the one that fd is open on. It does not look at
-// the entries where the file system tells their type.
-func (w *watch) subdirs(fd int) (names []string, err error) {
+// read returns the names of the directories in the one that fd is open on, and with andFiles those of all
+// else. It does not look at the entries where the file system tells their type.
+func (w *watch) read(fd int, andFiles bool) (dirs, files []string, err error) {
 	err = dirent.Read(fd, w.dirents, func(e dirent.Entry) {
 		if e.IsDir(fd) {
-			names = append(names, string(e.Name))
+			dirs = append(dirs, string(e.Name))
+		} else if andFiles {
+			files = append(files, string(e.Name))
 		}
 	})
-	return names, err
+	return dirs, files, err
 }

@@ -62,6 +62,7 @@ type watch struct {
 	doubt         map[*node]struct{} // not found where they should be: what is in them has to be read again
 	active        bool               // events were handled since the last tidying
 	lost          bool               // events are missing: the whole tree has to be walked
+	walking       bool               // it is being walked, and compared then
 
 	blind      map[*node]cause // what is not watched, or not below
 	retrySoon  bool            // attributes changed: what could not be read perhaps can be
@@ -69,6 +70,8 @@ type watch struct {
 	blindSent  []string        // as reported
 
 	links    *hardlink.Finder
+	names    *names
+	handled  uint64 // bytes of events
 	asked    <-chan sdk.Barrier
 	barriers *barriers
 
@@ -86,6 +89,7 @@ func (t tuning) watch(ctx context.Context, root string, exclude *filter.Filter, 
 		exclude = nil
 	}
 	inner, cancel := context.WithCancel(ctx)
+	links := hardlink.New(root, exclude, r)
 	w := &watch{
 		tuning: t, ctx: inner, root: root, exclude: exclude, reporter: r, kernel: k,
 		queue:    events.NewQueue(k.file, t.queueLimit, t.beforeRead),
@@ -97,7 +101,8 @@ func (t tuning) watch(ctx context.Context, root string, exclude *filter.Filter, 
 		blind:    make(map[*node]cause),
 		asked:    asked,
 		barriers: newBarriers(k),
-		links:    hardlink.New(root, exclude, r),
+		links:    links,
+		names:    newNames(links),
 		dirents:  make([]byte, 64<<10),
 	}
 	var wg sync.WaitGroup
@@ -190,6 +195,7 @@ func (w *watch) drain(spare []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
+	w.handled += uint64(len(buf))
 	w.lost = w.lost || lost
 	if cap(buf) > maxSpare {
 		buf = nil
@@ -204,7 +210,7 @@ func (w *watch) mend() error {
 			return err
 		}
 		w.report("", sdk.ScopeSubtree, 0)
-		w.barriers.meetAll()
+		w.barriers.meetAll(w.names)
 	}
 	for n := range w.doubt {
 		if !w.tree.attached(n) {
@@ -213,13 +219,12 @@ func (w *watch) mend() error {
 		// When it is not found, an event that tells where it is has not been handled yet.
 		if fd, err := w.open(n); err == nil {
 			delete(w.doubt, n)
-			w.list(fd, n, false, true)
+			w.list(fd, n, kept, false, true)
 		}
 	}
+	w.lookAtNames()
 	w.sendUnwatched()
-	if len(w.doubt)+len(w.limbo)+len(w.fading) == 0 && w.links.Done() == w.links.Due() {
-		w.barriers.reached()
-	}
+	w.barriers.reached(len(w.doubt)+len(w.limbo)+len(w.fading) > 0, w.names)
 	return nil
 }
 

@@ -41,7 +41,6 @@ func NewQueue(file *os.File, limit int, beforeRead func()) *Queue {
 func (q *Queue) Run() {
 	conn, err := q.file.SyscallConn()
 	for err == nil {
-		q.before()
 		var failed error
 		err = conn.Read(func(fd uintptr) bool {
 			var some bool
@@ -64,7 +63,6 @@ func (q *Queue) Run() {
 // Pull moves what the kernel has now into the queue as well. It returns a position in the stream of
 // events: everything that the kernel told before the call is among its first so many bytes, or lost.
 func (q *Queue) Pull() (position uint64) {
-	q.before()
 	if conn, err := q.file.SyscallConn(); err == nil {
 		// What goes wrong here goes wrong in Run, too.
 		_ = conn.Control(func(fd uintptr) {
@@ -82,6 +80,9 @@ func (q *Queue) Pull() (position uint64) {
 
 // fill reads once. It reports false when there is nothing to read for now.
 func (q *Queue) fill(fd int) (some bool, err error) {
+	if q.beforeRead != nil {
+		q.beforeRead()
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n, err := unix.Read(fd, q.chunk)
@@ -117,12 +118,6 @@ func (q *Queue) Take(spare []byte) (events []byte, lost bool, err error) {
 	events, lost = q.buf, q.lost
 	q.buf, q.lost = spare[:0], false
 	return events, lost, q.err
-}
-
-func (q *Queue) before() {
-	if q.beforeRead != nil {
-		q.beforeRead()
-	}
 }
 
 func (q *Queue) signal() {
