@@ -5,6 +5,12 @@
 //	filewatch -config sync.hcl            run until SIGINT or SIGTERM
 //	filewatch -config sync.hcl -once      one full sync of every block
 //	filewatch validate -config sync.hcl   check the configuration
+//	filewatch status [NAME]               show the state of a running daemon
+//	filewatch flush [NAME]                wait until every change made before is confirmed
+//	filewatch pause|resume NAME           stop the transfers of a sync, and go on
+//	filewatch resync NAME                 compare everything now
+//	filewatch approve NAME                let what is held through, once
+//	filewatch verify NAME                 compare, and list or mend the differences
 //	filewatch fmt [FILE|DIRECTORY ...]    format configuration files
 //	filewatch version
 //
@@ -50,6 +56,13 @@ func commands() []command {
 	return []command{
 		{"", "-config FILE|DIRECTORY [-once]", "keep everything in step; with -once, one full sync", runDaemon},
 		{"validate", "-config FILE|DIRECTORY", "check the configuration, print what goes where", runValidate},
+		{"status", "[NAME] [-json] [-watch]", "show the state of a running daemon", runStatus},
+		{"flush", "[NAME] [-timeout 30s]", "wait until every change made before is confirmed", runFlush},
+		{"pause", "NAME", "stop the transfers of a sync", runPause},
+		{"resume", "NAME", "go on with them", runResume},
+		{"resync", "NAME", "compare everything now", runResync},
+		{"approve", "NAME", "let what is held through, once", runApprove},
+		{"verify", "NAME [-repair]", "compare, and list or mend the differences", runVerify},
 		{"fmt", "[-check] [FILE|DIRECTORY ...]", "format configuration files; - is standard input", runFormat},
 		{"version", "", "print the version", runVersion},
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"io"
@@ -47,16 +48,22 @@ func (s *settings) parse(env *environment, flags *flag.FlagSet, args []string) (
 	case s.logFormat != "" && !slices.Contains(logFormats, s.logFormat):
 		problem = fmt.Sprintf("-log-format %q is none of %s", s.logFormat, strings.Join(logFormats, ", "))
 	}
-	for _, v := range s.vars {
-		if name, _, found := strings.Cut(v, "="); !found || name == "" {
-			problem = fmt.Sprintf("-var %q is not NAME=VALUE", v)
-		}
-	}
+	problem = cmp.Or(s.vars.misuse(), problem)
 	if problem != "" {
 		fmt.Fprintf(env.stderr, "%s: %s\n", flags.Name(), problem)
 		return exitUsage, false
 	}
 	return exitOK, true
+}
+
+// misuse says what is wrong with values given with -var.
+func (l list) misuse() string {
+	for _, v := range l {
+		if name, _, found := strings.Cut(v, "="); !found || name == "" {
+			return fmt.Sprintf("-var %q is not NAME=VALUE", v)
+		}
+	}
+	return ""
 }
 
 // variables returns the values given with -var. A later one wins.

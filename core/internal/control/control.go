@@ -17,8 +17,9 @@ import (
 	"github.com/filewatch/filewatch/sdk"
 )
 
-// Daemon is what a Server makes available. Its methods are called concurrently. A name is one that Status
-// has listed just before; an error is shown to the operator as it is, and says what was to be done where.
+// Daemon is what a Server makes available. Its methods are called concurrently. An error is shown to the
+// operator as it is and says what is the matter where, in several lines if need be. A name that no sync has is
+// an error too, which the Server words.
 type Daemon interface {
 	// Status returns the state of everything, at once.
 	Status() status.Report

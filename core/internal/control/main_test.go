@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -71,15 +72,38 @@ func (f *fake) Status() status.Report {
 	return status.Report{Version: "v1", PID: os.Getpid(), Syncs: []status.Sync{{Name: "two"}, {Name: "one"}}}
 }
 
-func (f *fake) Flush(ctx context.Context, name string) error { return f.flush(ctx, name) }
-func (f *fake) Pause(name string) error                      { return f.act("pause", name) }
-func (f *fake) Resume(name string) error                     { return f.act("resume", name) }
-func (f *fake) Resync(name string) error                     { return f.act("resync", name) }
+func known(name string) error {
+	if name == "one" || name == "two" {
+		return nil
+	}
+	return errors.New("unknown")
+}
+
+func (f *fake) Flush(ctx context.Context, name string) error {
+	if err := known(name); name != "" && err != nil {
+		return err
+	}
+	return f.flush(ctx, name)
+}
+
+func (f *fake) do(what, name string) error {
+	if err := known(name); err != nil {
+		return err
+	}
+	return f.act(what, name)
+}
+
+func (f *fake) Pause(name string) error  { return f.do("pause", name) }
+func (f *fake) Resume(name string) error { return f.do("resume", name) }
+func (f *fake) Resync(name string) error { return f.do("resync", name) }
 func (f *fake) Approve(name string) ([]string, error) {
-	return []string{"12 deletions at h:/a"}, f.act("approve", name)
+	return []string{"12 deletions at h:/a"}, f.do("approve", name)
 }
 
 func (f *fake) Verify(ctx context.Context, name string, repair bool, found func(string, sdk.Difference)) error {
+	if err := known(name); err != nil {
+		return err
+	}
 	return f.verify(ctx, name, repair, found)
 }
 

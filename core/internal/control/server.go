@@ -96,11 +96,12 @@ func (s *Server) handler() http.Handler {
 	// act is the answer of what is done to one sync.
 	act := func(do func(name string) (any, error)) func(http.ResponseWriter, *http.Request) (any, error) {
 		return func(_ http.ResponseWriter, r *http.Request) (any, error) {
-			name, err := s.one(r)
+			name, err := one(r)
 			if err != nil {
 				return nil, err
 			}
-			return do(name)
+			result, err := do(name)
+			return result, s.explain(name, err)
 		}
 	}
 	handle("GET /v1/status", func(_ http.ResponseWriter, r *http.Request) (any, error) { return s.report(r) })
@@ -129,23 +130,34 @@ func (s *Server) report(r *http.Request) (status.Report, error) {
 	if name == "" {
 		return report, nil
 	}
-	for _, block := range report.Syncs {
-		if block.Name == name {
-			report.Syncs = []status.Sync{block}
-			return report, nil
-		}
+	i := slices.IndexFunc(report.Syncs, func(block status.Sync) bool { return block.Name == name })
+	if i < 0 {
+		return report, unknown(name, report.Syncs)
 	}
-	return report, unknown(name, report.Syncs)
+	report.Syncs = report.Syncs[i : i+1]
+	return report, nil
 }
 
 // one returns the name of the sync that a request must name.
-func (s *Server) one(r *http.Request) (string, error) {
+func one(r *http.Request) (string, error) {
 	name := r.URL.Query().Get("sync")
 	if name == "" {
 		return "", &Error{http.StatusBadRequest, "the name of a sync is missing"}
 	}
-	_, err := s.report(r)
-	return name, err
+	return name, nil
+}
+
+// explain returns the error of what was to be done to a sync. If there is none of that name, it says so:
+// looking after the failure costs those nothing who write the name right.
+func (s *Server) explain(name string, err error) error {
+	if err == nil || name == "" {
+		return err
+	}
+	syncs := s.config.Daemon.Status().Syncs
+	if slices.ContainsFunc(syncs, func(block status.Sync) bool { return block.Name == name }) {
+		return err
+	}
+	return unknown(name, syncs)
 }
 
 func unknown(name string, syncs []status.Sync) error {
@@ -166,9 +178,6 @@ func unknown(name string, syncs []status.Sync) error {
 }
 
 func (s *Server) flush(r *http.Request) error {
-	if _, err := s.report(r); err != nil {
-		return err
-	}
 	ctx := r.Context()
 	if given := r.URL.Query().Get("timeout"); given != "" {
 		timeout, err := time.ParseDuration(given)
@@ -179,15 +188,16 @@ func (s *Server) flush(r *http.Request) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, timeout, &Error{http.StatusGatewayTimeout, fmt.Sprintf("not everything is confirmed after %v", timeout)})
 		defer cancel()
 	}
-	err := s.config.Daemon.Flush(ctx, r.URL.Query().Get("sync"))
+	name := r.URL.Query().Get("sync")
+	err := s.config.Daemon.Flush(ctx, name)
 	if err != nil && errors.Is(err, ctx.Err()) {
 		return context.Cause(ctx)
 	}
-	return err
+	return s.explain(name, err)
 }
 
 func (s *Server) verify(w http.ResponseWriter, r *http.Request) error {
-	name, err := s.one(r)
+	name, err := one(r)
 	if err != nil {
 		return err
 	}
@@ -199,18 +209,15 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := &lines{encoder: json.NewEncoder(w), conn: http.NewResponseController(w), broken: cancel}
-	defer out.close()
+	w.Header().Set("Content-Type", "application/x-ndjson")
 	err = s.config.Daemon.Verify(ctx, name, repair, func(destination string, d sdk.Difference) {
 		out.write(line{Difference: &Difference{destination, d.Kind.String(), status.Quote(cmp.Or(d.Path, "."))}})
 	})
-	last := line{End: true}
 	if err != nil {
-		last.Error = asError(r, err).Text
+		err = asError(r, s.explain(name, err))
 	}
-	out.write(last)
-	return nil
+	return out.end(err)
 }
 
 // lines writes an answer line by line.
@@ -218,15 +225,21 @@ type lines struct {
 	mu      sync.Mutex // guards the following
 	encoder *json.Encoder
 	conn    *http.ResponseController
+	begun   bool   // a line has been written
 	broken  func() // called when the client does not read; nil once nothing is to be written any more
 }
 
 func (l *lines) write(v line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.put(v)
+}
+
+func (l *lines) put(v line) {
 	if l.broken == nil {
 		return
 	}
+	l.begun = true
 	err := l.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err == nil {
 		err = l.encoder.Encode(v)
@@ -240,10 +253,21 @@ func (l *lines) write(v line) {
 	}
 }
 
-func (l *lines) close() {
+// end writes the last line. It returns an error for which there is no need of one, since nothing has been
+// written.
+func (l *lines) end(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.broken = nil
+	defer func() { l.broken = nil }()
+	if err == nil {
+		l.put(line{End: true})
+		return nil
+	}
+	if !l.begun {
+		return err
+	}
+	l.put(line{End: true, Error: err.Error()})
+	return nil
 }
 
 // asError returns err as an answer.

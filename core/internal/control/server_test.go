@@ -31,6 +31,7 @@ func TestRequests(t *testing.T) {
 		act:   func(string, string) error { return errors.New("h:/a: is away") },
 	}
 	_, _, path := serve(t, d)
+	d.verify = func(context.Context, string, bool, func(string, sdk.Difference)) error { return errors.New("away") }
 	client := &http.Client{Transport: &http.Transport{DialContext: dialer(path), DisableKeepAlives: true}}
 	for _, test := range []struct {
 		method, path string
@@ -56,6 +57,7 @@ func TestRequests(t *testing.T) {
 		{"POST", "/v1/approve?sync=one", 409, "is away"},
 		{"POST", "/v1/verify", 400, "missing"},
 		{"POST", "/v1/verify?sync=three", 404, "no sync"},
+		{"POST", "/v1/verify?sync=one", 409, `{"error":"away"}`},
 		{"POST", "/v1/verify?sync=one&repair=perhaps", 400, "neither true nor false"},
 	} {
 		req, err := http.NewRequest(test.method, "http://filewatch"+test.path, nil)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -26,7 +27,12 @@ const (
 // runDirs are the directories for sockets, best first. A daemon takes the first that will do, and whoever
 // looks for one looks into each, for the environment of a service is not that of a login.
 func runDirs() []string {
-	dirs := []string{"/run/filewatch"}
+	var dirs []string
+	// systemd's RuntimeDirectory=, which may be a list, see systemd.exec(5).
+	if dir, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":"); filepath.IsAbs(dir) {
+		dirs = append(dirs, filepath.Clean(dir))
+	}
+	dirs = append(dirs, "/run/filewatch")
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		dirs = append(dirs, filepath.Join(dir, "filewatch"))
 	}
@@ -96,13 +102,7 @@ func listenIn(dir, stateDir string) (*listener, error) {
 	if len(path) > maxPath {
 		return nil, fmt.Errorf("%s: the path is too long for a socket", path)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	if err := trusted(dir); err != nil {
-		return nil, err
-	}
-	unlock, err := lock(dir)
+	unlock, err := makeLocked(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -127,13 +127,41 @@ func listenIn(dir, stateDir string) (*listener, error) {
 	return l, nil
 }
 
-// lock keeps other daemons from making or removing sockets in dir.
+// makeLocked makes dir unless it is there, and locks it.
+func makeLocked(dir string) (unlock func(), err error) {
+	for {
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		err := trusted(dir)
+		if err == nil {
+			unlock, err = lock(dir)
+		}
+		if !errors.Is(err, fs.ErrNotExist) { // else another daemon has just removed it
+			return unlock, err
+		}
+	}
+}
+
+// lock keeps other daemons from making or removing sockets in dir, and dir itself. It fails with
+// fs.ErrNotExist when that is gone by the time it is locked.
 func lock(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+	var locked, there os.FileInfo
+	if err == nil {
+		locked, err = f.Stat()
+	}
+	if err == nil {
+		there, err = os.Lstat(dir)
+	}
+	if err == nil && !os.SameFile(locked, there) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
@@ -187,8 +215,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends the listener and removes its socket, unless that is another daemon's by now. Once it is closed
-// there is nothing more to do.
+// Close ends the listener and removes its socket, unless that is another daemon's by now, and the directory
+// with the last socket. Once it is closed there is nothing more to do.
 func (l *listener) Close() (err error) {
 	l.closing.Do(func() {
 		err = l.UnixListener.Close()
@@ -200,6 +228,7 @@ func (l *listener) Close() (err error) {
 		if info, statErr := os.Lstat(l.path); statErr == nil && os.SameFile(info, l.made) {
 			_ = os.Remove(l.path)
 		}
+		_ = os.Remove(l.dir) // fails while there is something in it
 	})
 	return err
 }

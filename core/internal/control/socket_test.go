@@ -26,7 +26,7 @@ func TestModes(t *testing.T) {
 func TestCloseRemovesTheSocket(t *testing.T) {
 	s, c, path := serve(t, &fake{})
 	s.Close()
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 	_, err := c.Status(t.Context(), "")
@@ -105,6 +105,33 @@ func TestOneOfManyStarts(t *testing.T) {
 			t.Error(err)
 		}
 		started[0].Close()
+	}
+}
+
+// TestManyComeAndGo: daemons that end take nothing from those that start.
+func TestManyComeAndGo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			stateDir := fmt.Sprintf("/state%d", i)
+			c := newClient([]string{dir}, stateDir)
+			for range 100 {
+				s, err := start(Config{stateDir, &fake{}, hclog.NewNullLogger()}, []string{dir})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := c.Status(t.Context(), ""); err != nil {
+					t.Error(err)
+				}
+				s.Close()
+			}
+		})
+	}
+	wg.Wait()
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
 	}
 }
 
@@ -210,6 +237,7 @@ func shortDir(t *testing.T) string {
 }
 
 func TestRunDirs(t *testing.T) {
+	t.Setenv("RUNTIME_DIRECTORY", "")
 	t.Setenv("XDG_RUNTIME_DIR", "/xdg")
 	t.Setenv("TMPDIR", "/var/tmp")
 	own := fmt.Sprintf("filewatch-%d", os.Geteuid())
@@ -217,6 +245,11 @@ func TestRunDirs(t *testing.T) {
 	if got := runDirs(); strings.Join(got, " ") != strings.Join(want, " ") {
 		t.Error(got)
 	}
+	t.Setenv("RUNTIME_DIRECTORY", "/run/one:/run/two")
+	if got := runDirs(); got[0] != "/run/one" || strings.Join(got[1:], " ") != strings.Join(want, " ") {
+		t.Error(got)
+	}
+	t.Setenv("RUNTIME_DIRECTORY", "")
 	t.Setenv("XDG_RUNTIME_DIR", "relative")
 	t.Setenv("TMPDIR", "/tmp")
 	if got := runDirs(); strings.Join(got, " ") != "/run/filewatch /tmp/"+own {

@@ -16,7 +16,7 @@ const indentation = 2
 
 // line adds a line. One that is too long goes on in the next, one level deeper.
 func (p *page) line(level int, text string) {
-	text = escape(text)
+	text = Escape(text)
 	for first := true; ; first = false {
 		indent := level * indentation
 		if !first {
@@ -36,7 +36,7 @@ func (p *page) line(level int, text string) {
 
 // command adds a line that is not broken, so that it can be copied.
 func (p *page) command(level int, text string) {
-	p.b.WriteString(strings.Repeat(" ", level*indentation) + escape(text) + "\n")
+	p.b.WriteString(strings.Repeat(" ", level*indentation) + Escape(text) + "\n")
 }
 
 // breakAt returns where the first line of text ends: before the last space that leaves it within width, else

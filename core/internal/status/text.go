@@ -65,7 +65,7 @@ func (w Watch) write(p *page) {
 const stateWidth = len(Unproved)
 
 func (d Destination) write(p *page, now time.Time) {
-	p.line(1, fmt.Sprintf("%-*s  %s", stateWidth, escape(string(d.State)), Quote(d.Destination)))
+	p.line(1, fmt.Sprintf("%-*s  %s", stateWidth, Escape(string(d.State)), Quote(d.Destination)))
 	facts := d.backlog(now)
 	if d.Progress != nil {
 		facts = append(facts, fmt.Sprintf("%s and %s in %s", count(d.Progress.Files, "file"), size(d.Progress.Bytes), age(now, d.Progress.Since)))
@@ -110,7 +110,7 @@ func (h Hold) write(p *page, now time.Time) {
 
 // Summary returns the state and what waits, as in "sending, 14 pending, lag 3m20s".
 func (d Destination) Summary(now time.Time) string {
-	return strings.Join(append([]string{escape(string(d.State))}, d.backlog(now)...), ", ")
+	return strings.Join(append([]string{Escape(string(d.State))}, d.backlog(now)...), ", ")
 }
 
 func (d Destination) backlog(now time.Time) (facts []string) {

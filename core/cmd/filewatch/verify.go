@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/filewatch/filewatch/core/internal/control"
+	"github.com/filewatch/filewatch/core/internal/status"
+)
+
+// runVerify lists how the destinations of a sync differ from its source. It fails when they do, unless
+// everything was mended.
+func runVerify(env *environment, args []string) int {
+	r := newRequest(env, "verify")
+	repair := r.flags.Bool("repair", false, "mend the differences")
+	asJSON := r.flags.Bool("json", false, "print an object a line for each difference")
+	if status, ok := r.parse(args, true); !ok {
+		return status
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	report, err := r.client.Status(ctx, r.name)
+	if err != nil {
+		return r.failed(ctx, err)
+	}
+	several := false
+	for _, s := range report.Syncs {
+		several = len(s.Destinations) > 1
+	}
+	seen := map[control.Difference]bool{} // an entry may come twice
+	err = r.client.Verify(ctx, r.name, *repair, func(d control.Difference) {
+		if seen[d] {
+			return
+		}
+		seen[d] = true
+		if *asJSON {
+			_ = encode(env.stdout, d, "")
+			return
+		}
+		where := ""
+		if several {
+			where = status.Quote(d.Destination) + ": "
+		}
+		fmt.Fprintf(env.stdout, "%s%s %s\n", where, status.Escape(d.Kind), status.Escape(d.Path))
+	})
+	if err != nil {
+		return r.failed(ctx, err)
+	}
+	switch {
+	case len(seen) == 0:
+		fmt.Fprintf(env.stderr, "%s: no differences\n", r.name)
+	case *repair:
+		fmt.Fprintf(env.stderr, "%s: differences found and mended: %d\n", r.name, len(seen))
+	default:
+		fmt.Fprintf(env.stderr, "%s: differences found: %d; filewatch verify %s -repair mends them\n", r.name, len(seen), r.name)
+		return exitFailed
+	}
+	return exitOK
+}
