@@ -439,15 +439,31 @@ func TestProofsGoThroughBothStreams(t *testing.T) {
 		w.main.barrier(t).Reached()
 		expect("of those that count now", 1, 2, 3, 4, 5)
 
+		// A question that was lost is asked again, of those that have not answered.
+		prove(6)
+		w.main.barrier(t)
+		second.barrier(t).Reached()
+		expect("one answer", 1, 2, 3, 4, 5)
+		time.Sleep(askAgain)
+		if second.asked() {
+			t.Error("asked again although it has answered")
+		}
+		w.main.barrier(t).Reached()
+		expect("asked again", 1, 2, 3, 4, 5, 6)
+		time.Sleep(2 * askAgain)
+		if w.main.asked() {
+			t.Error("asked again although all have answered")
+		}
+
 		w.main.end <- errors.New("killed")
 		w.complete(false)
-		prove(6)
+		prove(7)
 		time.Sleep(grace)
 		all := w.polled()
 		all.Ready()
 		second.barrier(t).Reached()
 		all.barrier(t).Reached()
-		expect("by polling alone", 1, 2, 3, 4, 5, 6)
+		expect("by polling alone", 1, 2, 3, 4, 5, 6, 7)
 	})
 }
 

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"slices"
+	"time"
 
 	"github.com/filewatch/filewatch/sdk"
 )
@@ -14,6 +15,10 @@ const (
 	maxProofs = 4096
 )
 
+// askAgain is when a watcher that has not answered is asked once more: it may have had no room for the
+// question, as without a file descriptor.
+const askAgain = 10 * time.Second
+
 // proofs are those who wait until everything up to now was seen. One question is asked of the watchers at
 // a time, for all who have been waiting for it then.
 type proofs struct {
@@ -23,7 +28,16 @@ type proofs struct {
 }
 
 // round is one question to all watchers at work.
-type round struct{ open int } // answers that are missing
+type round struct {
+	legs  []*leg
+	again *time.Timer
+}
+
+// leg is one watcher, which has answered or not.
+type leg struct {
+	barriers chan sdk.Barrier
+	reached  bool
+}
 
 // Prove calls reached, which must not block, once every change that was made before the call has been
 // given to Config.Change. It does not block. As long as something is neither watched nor polled, or a
@@ -33,63 +47,88 @@ func (r *Root) Prove(reached func()) {
 	defer r.mu.Unlock()
 	if len(r.proofs.waiting) < maxProofs {
 		r.proofs.waiting = append(r.proofs.waiting, reached)
-		r.proofs.ask(r.legs())
+		r.ask()
 	}
 }
 
-// legs returns the function that asks all watchers at work, or nil while something is not seen.
-func (r *Root) legs() func(*round) {
-	if paths, _ := r.unseen(); len(paths) > 0 {
-		return nil
+// ask asks all watchers at work if somebody waits, no question is open, and everything is seen.
+func (r *Root) ask() {
+	p := &r.proofs
+	if p.round != nil || len(p.waiting) == 0 {
+		return
 	}
-	var to []chan sdk.Barrier
+	if paths, _ := r.unseen(); len(paths) > 0 {
+		return
+	}
+	p.asked, p.waiting = p.waiting, nil
+	n := &round{}
 	if r.ready {
-		to = append(to, r.barriers)
+		n.legs = append(n.legs, &leg{barriers: r.barriers})
 	}
 	if r.polled != nil && len(r.unwatched) > 0 {
-		to = append(to, r.polled.barriers)
+		n.legs = append(n.legs, &leg{barriers: r.polled.barriers})
 	}
-	return func(n *round) {
-		n.open = len(to)
-		for _, barriers := range to {
-			select {
-			case barriers <- sdk.NewBarrier(func() { r.reached(n) }):
-			default: // it takes none
-			}
+	n.again = time.AfterFunc(askAgain, func() { r.remind(n) })
+	p.round = n
+	r.send(n)
+}
+
+// send sends the question to those that have not answered. A later answer proves all the more.
+func (r *Root) send(n *round) {
+	for _, l := range n.legs {
+		if l.reached {
+			continue
+		}
+		select {
+		case l.barriers <- sdk.NewBarrier(func() { r.reached(n, l) }):
+		default: // it takes none
 		}
 	}
 }
 
-// ask asks if somebody waits and no question is open. legs is nil when not everything is seen.
-func (p *proofs) ask(legs func(*round)) {
-	if p.round != nil || len(p.waiting) == 0 || legs == nil {
-		return
+// remind sends the question again if it is open.
+func (r *Root) remind(n *round) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.proofs.round == n {
+		r.send(n)
+		n.again.Reset(askAgain)
 	}
-	p.asked, p.waiting = p.waiting, nil
-	p.round = &round{}
-	legs(p.round)
 }
 
-// again asks anew, for what is watched, or by whom, has changed. A later answer proves all the more.
-func (p *proofs) again(legs func(*round)) {
+// askAnew begins again, for what is watched, or by whom, has changed.
+func (r *Root) askAnew() {
+	p := &r.proofs
 	if p.round != nil {
+		p.round.again.Stop()
 		p.waiting = slices.Concat(p.asked, p.waiting)
 		p.asked, p.round = nil, nil
 	}
-	p.ask(legs)
+	r.ask()
+}
+
+// giveUp forgets all who wait: nobody watches any more.
+func (r *Root) giveUp() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.proofs.round != nil {
+		r.proofs.round.again.Stop()
+	}
+	r.proofs = proofs{}
 }
 
 // reached takes one answer.
-func (r *Root) reached(n *round) {
+func (r *Root) reached(n *round, l *leg) {
 	r.mu.Lock()
-	n.open--
-	if r.proofs.round != n || n.open > 0 {
+	l.reached = true
+	if r.proofs.round != n || slices.ContainsFunc(n.legs, func(l *leg) bool { return !l.reached }) {
 		r.mu.Unlock()
 		return
 	}
+	n.again.Stop()
 	proved := r.proofs.asked
 	r.proofs.asked, r.proofs.round = nil, nil
-	r.proofs.ask(r.legs())
+	r.ask()
 	r.mu.Unlock()
 	for _, f := range proved {
 		f()

@@ -85,6 +85,7 @@ func (r *Root) Run(ctx context.Context) {
 	wg.Go(func() { r.rescan(ctx) })
 	wg.Go(func() { r.fallBack(ctx) })
 	defer wg.Wait()
+	defer r.giveUp()
 
 	retry := backoff.Backoff{Min: retryMin, Max: retryMax}
 	said := ""
@@ -141,7 +142,7 @@ func (r *Root) away(err error) {
 func (r *Root) set(change func()) {
 	r.mu.Lock()
 	change()
-	r.proofs.again(r.legs())
+	r.askAnew()
 	r.mu.Unlock()
 	select {
 	case r.follow <- struct{}{}:
