@@ -38,6 +38,9 @@ type Config struct {
 	// ShutdownTimeout is how long transfers that are under way may take to end once Run's context has
 	// ended.
 	ShutdownTimeout time.Duration
+
+	// world is nil for the real one.
+	world *world
 }
 
 // Engine runs the sync blocks of one plan.
@@ -50,9 +53,13 @@ type Engine struct {
 // New returns an engine that does nothing yet.
 func New(c Config) *Engine {
 	e := &Engine{config: c, started: time.Now()}
+	w := realWorld()
+	if c.world != nil {
+		w = *c.world
+	}
 	keeper := state.NewKeeper(c.State, c.Logger)
 	for _, s := range c.Plan.Syncs {
-		e.syncs = append(e.syncs, newSyncBlock(s, c.Plugins, keeper.Open(s.Name), c.Logger))
+		e.syncs = append(e.syncs, newSyncBlock(s, c.Plugins, keeper.Open(s.Name), w, c.Logger))
 	}
 	return e
 }

@@ -10,9 +10,7 @@ import (
 
 	"github.com/filewatch/filewatch/core/internal/config"
 	"github.com/filewatch/filewatch/core/internal/guard"
-	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/plan"
-	"github.com/filewatch/filewatch/core/internal/queue"
 	"github.com/filewatch/filewatch/core/internal/state"
 	"github.com/filewatch/filewatch/core/internal/status"
 	"github.com/filewatch/filewatch/core/internal/transfer"
@@ -26,13 +24,13 @@ type syncBlock struct {
 	plan         plan.Sync
 	record       *state.Record
 	guard        *guard.Guard
-	mounts       *mounts.Tracker
+	mounts       mountTracker
 	root         *watch.Root
 	logger       hclog.Logger
 	destinations []*transfer.Destination
 }
 
-func newSyncBlock(s plan.Sync, plugins Plugins, record *state.Record, logger hclog.Logger) *syncBlock {
+func newSyncBlock(s plan.Sync, plugins Plugins, record *state.Record, w world, logger hclog.Logger) *syncBlock {
 	logger = logger.With("sync", s.Name)
 	b := &syncBlock{plan: s, record: record, logger: logger}
 	exclude, err := filter.Parse(s.Exclude)
@@ -48,6 +46,7 @@ func newSyncBlock(s plan.Sync, plugins Plugins, record *state.Record, logger hcl
 		Rescan:   s.Rescan,
 		Change:   b.changed,
 		Periodic: b.rescan,
+		Rand:     w.queue.Rand,
 		Logger:   logger,
 	})
 	limit := guard.Limit(s.MaxDelete)
@@ -61,8 +60,11 @@ func newSyncBlock(s plan.Sync, plugins Plugins, record *state.Record, logger hcl
 		Remember: func(source guard.Source) {
 			record.Update(func(s *state.Sync) { s.Source = source })
 		},
+		Look: w.look,
 	})
-	b.mounts = mounts.New(s.Source, exclude)
+	b.mounts = w.mounts(s.Source, exclude)
+	dirty := w.queue
+	dirty.Settle, dirty.MaxDelay = s.Settle, s.MaxDelay
 	for _, destination := range s.Destinations {
 		b.destinations = append(b.destinations, transfer.New(transfer.Config{
 			Sync:        s.Name,
@@ -72,12 +74,13 @@ func newSyncBlock(s plan.Sync, plugins Plugins, record *state.Record, logger hcl
 			Delete:      s.Delete,
 			Transport:   plugins.Transport(s.Transport.Plugin),
 			ConfigJSON:  s.Transport.Config,
-			Queue:       queue.Config{Settle: s.Settle, MaxDelay: s.MaxDelay},
+			Queue:       dirty,
 			Guard:       b.guard,
 			Budget:      guard.NewBudget(limit),
 			Mounts:      b.mounts,
 			Watch:       b.root,
 			Record:      record,
+			Lstat:       w.lstat,
 			Logger:      logger.With("destination", destination.String()),
 		}))
 	}

@@ -14,6 +14,7 @@ const jitter = 0.2
 // concurrent use.
 type Backoff struct {
 	Min, Max time.Duration
+	Rand     func() float64 // in [0, 1), for the jitter; nil = math/rand/v2
 
 	next time.Duration
 }
@@ -23,7 +24,11 @@ func (b *Backoff) Next() time.Duration {
 	b.next = min(max(b.next, b.Min), b.Max)
 	wait := b.next
 	b.next *= 2
-	return time.Duration(float64(wait) * (1 - jitter + 2*jitter*rand.Float64()))
+	random := b.Rand
+	if random == nil {
+		random = rand.Float64
+	}
+	return time.Duration(float64(wait) * (1 - jitter + 2*jitter*random()))
 }
 
 // Reset makes the next wait Min again: the attempt succeeded.

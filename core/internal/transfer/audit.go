@@ -168,7 +168,7 @@ func (d *Destination) judgeAudit() {
 	}
 	var missed []string
 	for _, diff := range a.differences {
-		info, err := os.Lstat(filepath.Join(d.config.Source, diff.Path))
+		info, err := d.config.Lstat(filepath.Join(d.config.Source, diff.Path))
 		if errors.Is(err, os.ErrNotExist) && diff.Kind != sdk.Extra {
 			d.Add(sdk.Change{Path: diff.Path})
 		}
@@ -190,7 +190,7 @@ func (d *Destination) judgeAudit() {
 func (d *Destination) changedAfter(path string, info os.FileInfo, since time.Time) bool {
 	for info == nil && path != "" {
 		path = parent(path)
-		info, _ = os.Lstat(filepath.Join(d.config.Source, path))
+		info, _ = d.config.Lstat(filepath.Join(d.config.Source, path))
 	}
 	return info == nil || changeTime(info).After(since.Add(-clockSlack))
 }

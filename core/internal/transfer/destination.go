@@ -5,6 +5,7 @@ package transfer
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"sync"
 	"time"
 
@@ -69,7 +70,9 @@ type Config struct {
 	Mounts      Mounts        // nil = nothing is mounted below the source
 	Watch       Watch
 	Record      *state.Record // of the sync block; shared by its destinations
-	Logger      hclog.Logger
+	// Lstat looks at an entry of the source; nil = os.Lstat.
+	Lstat  func(path string) (os.FileInfo, error)
+	Logger hclog.Logger
 }
 
 // Destination is one destination of a sync block with its dirty set. Its methods may be called
@@ -93,13 +96,16 @@ type Destination struct {
 
 // New returns a destination with nothing to do.
 func New(c Config) *Destination {
+	if c.Lstat == nil {
+		c.Lstat = os.Lstat
+	}
 	d := &Destination{
 		config: c,
 		queue:  queue.New(c.Queue),
 		wake:   make(chan struct{}, 1),
 		call:   make(chan struct{}, 1),
 		news:   make(chan struct{}),
-		retry:  backoff.Backoff{Min: retryMin, Max: retryMax},
+		retry:  backoff.Backoff{Min: retryMin, Max: retryMax, Rand: c.Queue.Rand},
 	}
 	d.recall()
 	return d

@@ -56,7 +56,7 @@ func (r *Root) wanted(now []string) (only []string, until time.Duration) {
 
 // fallBack polls what the watcher does not see, until ctx ends.
 func (r *Root) fallBack(ctx context.Context) {
-	f := &follower{root: r, retry: backoff.Backoff{Min: fallbackMin, Max: fallbackMax}}
+	f := &follower{root: r, retry: backoff.Backoff{Min: fallbackMin, Max: fallbackMax, Rand: r.config.Rand}}
 	defer func() {
 		f.next.end()
 		f.current.end()

@@ -2,7 +2,6 @@ package watch
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/filewatch/filewatch/sdk"
@@ -18,7 +17,7 @@ func (r *Root) rescan(ctx context.Context) {
 	defer unwatched.Stop()
 	var all <-chan time.Time
 	if r.config.Rescan > 0 {
-		all = time.After(jittered(r.config.Rescan))
+		all = time.After(r.jittered(r.config.Rescan))
 	}
 	for {
 		select {
@@ -35,11 +34,11 @@ func (r *Root) rescan(ctx context.Context) {
 			} else {
 				r.config.Change(sdk.Change{Scope: sdk.ScopeSubtree})
 			}
-			all = time.After(jittered(r.config.Rescan))
+			all = time.After(r.jittered(r.config.Rescan))
 		}
 	}
 }
 
-func jittered(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (1 - rescanJitter + 2*rescanJitter*rand.Float64()))
+func (r *Root) jittered(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 - rescanJitter + 2*rescanJitter*r.config.Rand()))
 }

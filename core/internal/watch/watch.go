@@ -4,6 +4,7 @@ package watch
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -44,7 +45,9 @@ type Config struct {
 	// Periodic is told, instead of Change, that everything is to be compared because of Rescan: nobody
 	// doubts anything. It must not block. nil = it is a Change of everything.
 	Periodic func()
-	Logger   hclog.Logger
+	// Rand is in [0, 1), for what is spread in time; nil = math/rand/v2.
+	Rand   func() float64
+	Logger hclog.Logger
 }
 
 // Root is one watched root. Its methods may be called concurrently.
@@ -67,6 +70,9 @@ type Root struct {
 
 // New returns a root that is not watched yet.
 func New(c Config) *Root {
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
 	return &Root{
 		config:    c,
 		follow:    make(chan struct{}, 1),
@@ -87,7 +93,7 @@ func (r *Root) Run(ctx context.Context) {
 	defer wg.Wait()
 	defer r.giveUp()
 
-	retry := backoff.Backoff{Min: retryMin, Max: retryMax}
+	retry := backoff.Backoff{Min: retryMin, Max: retryMax, Rand: r.config.Rand}
 	said := ""
 	for ctx.Err() == nil {
 		s := &stream{root: r, barriers: make(chan sdk.Barrier, maxBarriers)}
