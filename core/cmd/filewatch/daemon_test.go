@@ -57,6 +57,7 @@ func startDaemon(t testing.TB, config string, adjust ...func(*exec.Cmd)) *daemon
 	}
 	d := &daemon{t: t, done: make(chan struct{}), more: make(chan struct{})}
 	d.cmd = exec.Command("filewatch", "-config", file, "-log-level", "debug", "-log-format", "json")
+	d.cmd.Env = append(os.Environ(), ownDirs(t)...)
 	for _, f := range adjust {
 		f(d.cmd)
 	}
@@ -90,6 +91,34 @@ func startDaemon(t testing.TB, config string, adjust ...func(*exec.Cmd)) *daemon
 		}
 	})
 	return d
+}
+
+var (
+	ownMu sync.Mutex
+	own   = map[string][]string{} // by the name of a test
+)
+
+// ownDirs returns the environment that keeps a test's daemons, and the commands that talk to them, apart
+// from all others: a restarted daemon finds what the first one has left.
+func ownDirs(t testing.TB) []string {
+	ownMu.Lock()
+	defer ownMu.Unlock()
+	if own[t.Name()] == nil {
+		dir, err := os.MkdirTemp("", "filewatch") // short, for the socket
+		if err != nil {
+			t.Fatal(err)
+		}
+		own[t.Name()] = []string{"STATE_DIRECTORY=" + filepath.Join(dir, "state"), "RUNTIME_DIRECTORY=" + filepath.Join(dir, "run")}
+		t.Cleanup(func() {
+			ownMu.Lock()
+			defer ownMu.Unlock()
+			delete(own, t.Name())
+			if err := os.RemoveAll(dir); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	return own[t.Name()]
 }
 
 func (d *daemon) read(r io.Reader) {

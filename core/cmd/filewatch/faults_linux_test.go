@@ -54,7 +54,7 @@ func asNobody(t *testing.T) func(*exec.Cmd) {
 				t.Fatal(err)
 			}
 		}
-		cmd.Env = append(os.Environ(), "HOME="+home, "XDG_RUNTIME_DIR=")
+		cmd.Env = append(cmd.Env, "HOME="+home, "XDG_RUNTIME_DIR=")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -13,8 +14,11 @@ import (
 
 	"github.com/filewatch/filewatch/core"
 	"github.com/filewatch/filewatch/core/internal/config"
+	"github.com/filewatch/filewatch/core/internal/control"
+	"github.com/filewatch/filewatch/core/internal/guard"
 	"github.com/filewatch/filewatch/core/internal/plan"
 	"github.com/filewatch/filewatch/core/internal/pluginhost"
+	"github.com/filewatch/filewatch/core/internal/state"
 )
 
 // shutdownTimeout is how long transfers that are under way may take to end after SIGTERM, and what
@@ -39,8 +43,28 @@ func runDaemon(env *environment, args []string) int {
 
 	status := exitOK
 	if !s.withPlan(ctx, env, func(p *plan.Plan, plugins core.Plugins, logger hclog.Logger) {
-		engine := core.New(core.Config{Plan: p, Plugins: plugins, Logger: logger, ShutdownTimeout: shutdownTimeout})
+		store, err := s.openState(p.StateDir, logger)
+		if err != nil {
+			fmt.Fprintf(env.stderr, "filewatch: %v\n", err)
+			status = exitFailed
+			return
+		}
+		defer func() {
+			if err := store.Close(); err != nil {
+				logger.Warn("close the state directory", "err", err)
+			}
+		}()
+		engine := core.New(core.Config{
+			Plan: p, Plugins: plugins, State: store, Logger: logger,
+			Version: version, ShutdownTimeout: shutdownTimeout,
+		})
 		if !*once {
+			server, err := control.Start(control.Config{StateDir: p.StateDir, Daemon: engine, Logger: logger})
+			if err != nil {
+				logger.Error("runs without status and the other commands", "err", err)
+			} else {
+				defer server.Close()
+			}
 			engine.Run(ctx)
 			logger.Info("ended")
 			return
@@ -58,6 +82,23 @@ func runDaemon(env *environment, args []string) int {
 		return exitUsage
 	}
 	return status
+}
+
+// openState opens the directory of what must survive. Only another daemon in it is an error: all else is
+// logged, and nothing is remembered until it works.
+func (s *settings) openState(dir string, logger hclog.Logger) (*state.Dir, error) {
+	owner := state.Owner{PID: os.Getpid(), Started: time.Now()}
+	for _, c := range s.configs {
+		owner.Configs = append(owner.Configs, guard.Path(c))
+	}
+	store, err := state.Open(dir, owner)
+	if store == nil {
+		return nil, err
+	}
+	if err != nil {
+		logger.Error("the state directory cannot be used: what a source was is forgotten when filewatch ends; set state_dir, or mend it", "err", err)
+	}
+	return store, nil
 }
 
 // runValidate checks a configuration and prints where each source really goes.
