@@ -70,6 +70,9 @@ func (d Destination) write(p *page, now time.Time) {
 	if d.Progress != nil {
 		facts = append(facts, fmt.Sprintf("%s and %s in %s", count(d.Progress.Files, "file"), size(d.Progress.Bytes), age(now, d.Progress.Since)))
 	}
+	if d.SyncedAt != nil && d.State != InSync {
+		facts = append(facts, "in sync "+age(now, *d.SyncedAt)+" ago")
+	}
 	if d.LastConfirmed == nil {
 		facts = append(facts, "nothing confirmed yet")
 	} else {

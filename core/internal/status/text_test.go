@@ -26,6 +26,7 @@ func in(d time.Duration) *time.Time    { return since(-d) }
 func everyState() Report {
 	confirmed := func(d Destination) Destination {
 		d.LastConfirmed, d.LastFull = since(3*time.Second), since(12*time.Minute+5*time.Second)
+		d.SyncedAt = since(4 * time.Second)
 		return d
 	}
 	return Report{
