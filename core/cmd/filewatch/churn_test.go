@@ -13,30 +13,19 @@ import (
 	"github.com/filewatch/filewatch/sdk/plugintest/tree"
 )
 
+// churns is for trees in which nothing lasts.
+const churns = "max_delete = \"100%\"\n"
+
 func TestChurnEndsEqual(t *testing.T) {
 	server := sshd.Start(t, sshd.Config{})
 	for seed := range tree.Seeds(t, 6) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			source, destination := dirs(t)
-			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Without: tree.HardLinks})
-			churn.LogOnFailure(t)
-			churn.Run(100)
-			startDaemon(t, sshSync("churn", source, destination, server, ""))
-			// From before the first full sync until long after it, at full speed.
-			churn.Run(1500)
-			tree.WaitEqual(t, source, destination, patience, tree.Options{})
-		})
-	}
-}
-
-// A file that is changed by a name which is gone at once leaves its other names to the rescan.
-func TestChurnWithHardLinksEndsEqual(t *testing.T) {
-	for seed := range tree.Seeds(t, 2) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			source, destination := dirs(t)
 			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{})
 			churn.LogOnFailure(t)
-			startDaemon(t, localSync("churn", source, destination, `rescan = "5s"`))
+			churn.Run(100)
+			startDaemon(t, sshSync("churn", source, destination, server, churns))
+			// From before the first full sync until long after it, at full speed.
 			churn.Run(1500)
 			tree.WaitEqual(t, source, destination, patience, tree.Options{})
 		})
@@ -47,10 +36,10 @@ func TestChurnWithExcludesEndsEqual(t *testing.T) {
 	for seed := range tree.Seeds(t, 3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			source, destination := dirs(t)
-			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Without: tree.HardLinks, Exclude: "cache"})
+			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Exclude: "cache"})
 			churn.LogOnFailure(t)
 			shell(t, destination, "mkdir cache; echo kept > cache/kept")
-			startDaemon(t, localSync("churn", source, destination, `exclude = ["cache/"]`))
+			startDaemon(t, localSync("churn", source, destination, churns+`exclude = ["cache/"]`))
 			churn.Run(1500)
 			excluded := func(path string) bool {
 				return strings.HasPrefix(path, "cache/") || strings.Contains(path+"/", "/cache/") || path == "cache"
@@ -68,19 +57,19 @@ func TestChurnWithEachWatcherEndsEqual(t *testing.T) {
 		"poll":     "rescan = \"5s\"\n watcher \"poll\" { interval = \"100ms\" }",
 		"fanotify": `watcher "fanotify" {}`,
 	} {
-		t.Run(name, func(t *testing.T) {
-			if name == "fanotify" && os.Getuid() != 0 {
-				t.Skip("fanotify needs root")
-			}
-			for seed := range tree.Seeds(t, 1) {
+		for seed := range tree.Seeds(t, 1) {
+			t.Run(fmt.Sprint(name, ", seed ", seed), func(t *testing.T) {
+				if name == "fanotify" && os.Getuid() != 0 {
+					t.Skip("fanotify needs root")
+				}
 				source, destination := dirs(t)
-				churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Without: tree.HardLinks})
+				churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{})
 				churn.LogOnFailure(t)
-				startDaemon(t, localSync("churn", source, destination, block))
+				startDaemon(t, localSync("churn", source, destination, churns+block))
 				churn.Run(1500)
 				tree.WaitEqual(t, source, destination, patience, tree.Options{})
-			}
-		})
+			})
+		}
 	}
 }
 
@@ -90,9 +79,9 @@ func TestKillsDuringChurn(t *testing.T) {
 	for seed := range tree.Seeds(t, 2) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			source, destination := dirs(t)
-			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Without: tree.HardLinks})
+			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{})
 			churn.LogOnFailure(t)
-			d := startDaemon(t, sshSync("kills", source, destination, server, ""))
+			d := startDaemon(t, sshSync("kills", source, destination, server, churns))
 			d.waitMessage(0, "kills", "in sync")
 			random := rand.New(rand.NewPCG(uint64(seed), 0))
 			for range 15 {
