@@ -455,15 +455,29 @@ func TestProofsGoThroughBothStreams(t *testing.T) {
 			t.Error("asked again although all have answered")
 		}
 
+		// A watcher that sees nothing has nothing to prove.
+		w.main.Unwatched([]string{""}, "no watch at all")
+		prove(7)
+		none := w.polled()
+		none.Ready()
+		second.barrier(t).Reached() // of the hand-over
+		none.barrier(t).Reached()
+		expect("by polling", 1, 2, 3, 4, 5, 6, 7)
+		w.main.Unwatched([]string{"a", "b"}, "limit")
+		second = w.polled("a", "b")
+		second.Ready()
+		none.barrier(t).Reached()
+		w.complete(true)
+
 		w.main.end <- errors.New("killed")
 		w.complete(false)
-		prove(7)
+		prove(8)
 		time.Sleep(grace)
 		all := w.polled()
 		all.Ready()
 		second.barrier(t).Reached()
 		all.barrier(t).Reached()
-		expect("by polling alone", 1, 2, 3, 4, 5, 6, 7)
+		expect("by polling alone", 1, 2, 3, 4, 5, 6, 7, 8)
 	})
 }
 

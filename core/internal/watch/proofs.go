@@ -62,7 +62,7 @@ func (r *Root) ask() {
 	}
 	p.asked, p.waiting = p.waiting, nil
 	n := &round{}
-	if r.ready {
+	if r.ready && !covers(r.unwatched, "") {
 		n.legs = append(n.legs, &leg{barriers: r.barriers})
 	}
 	if r.polled != nil && len(r.unwatched) > 0 {
