@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -135,5 +136,50 @@ func TestDaemonThatWasKilled(t *testing.T) {
 	defer s.Close()
 	if r, err := newClient([]string{dir}, "/state").Status(t.Context(), ""); err != nil || r.PID != os.Getpid() {
 		t.Error(r.PID, err)
+	}
+}
+
+// TestLockOfADirectoryThatIsReplaced: who waited for the lock of one that was removed meanwhile, and made
+// again, gets that of the new one.
+func TestLockOfADirectoryThatIsReplaced(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	unlock, err := makeLocked(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waited := make(chan func())
+	go func() {
+		unlock, err := makeLocked(dir)
+		if err != nil {
+			t.Error(err)
+		}
+		waited <- unlock
+	}()
+	opened := func() (n int) {
+		fds, _ := filepath.Glob("/proc/self/fd/*")
+		for _, fd := range fds {
+			if to, _ := os.Readlink(fd); to == dir {
+				n++
+			}
+		}
+		return n
+	}
+	for deadline := time.Now().Add(patience); opened() < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("timed out waiting for the other one")
+		}
+	}
+	if err := errors.Join(os.Remove(dir), os.Mkdir(dir, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+	defer within(t, "the lock", waited)()
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
+		t.Errorf("the new directory is not locked: %v", err)
 	}
 }

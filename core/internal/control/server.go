@@ -207,11 +207,9 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request) error {
 			return &Error{http.StatusBadRequest, fmt.Sprintf("repair is %q, neither true nor false", given)}
 		}
 	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	out := &lines{encoder: json.NewEncoder(w), conn: http.NewResponseController(w), broken: cancel}
+	out := &lines{encoder: json.NewEncoder(w), conn: http.NewResponseController(w)}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	err = s.config.Daemon.Verify(ctx, name, repair, func(destination string, d sdk.Difference) {
+	err = s.config.Daemon.Verify(r.Context(), name, repair, func(destination string, d sdk.Difference) {
 		out.write(line{Difference: &Difference{destination, d.Kind.String(), status.Quote(cmp.Or(d.Path, "."))}})
 	})
 	if err != nil {
@@ -220,13 +218,14 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request) error {
 	return out.end(err)
 }
 
-// lines writes an answer line by line.
+// lines writes an answer line by line. When the client does not read, a write fails, and with it net/http ends
+// the context of the request.
 type lines struct {
 	mu      sync.Mutex // guards the following
 	encoder *json.Encoder
 	conn    *http.ResponseController
-	begun   bool   // a line has been written
-	broken  func() // called when the client does not read; nil once nothing is to be written any more
+	begun   bool // a line has been written
+	over    bool // nothing is to be written any more
 }
 
 func (l *lines) write(v line) {
@@ -236,7 +235,7 @@ func (l *lines) write(v line) {
 }
 
 func (l *lines) put(v line) {
-	if l.broken == nil {
+	if l.over {
 		return
 	}
 	l.begun = true
@@ -247,10 +246,7 @@ func (l *lines) put(v line) {
 	if err == nil {
 		err = l.conn.Flush()
 	}
-	if err != nil {
-		l.broken()
-		l.broken = nil
-	}
+	l.over = err != nil
 }
 
 // end writes the last line. It returns an error for which there is no need of one, since nothing has been
@@ -258,7 +254,7 @@ func (l *lines) put(v line) {
 func (l *lines) end(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer func() { l.broken = nil }()
+	defer func() { l.over = true }()
 	if err == nil {
 		l.put(line{End: true})
 		return nil
