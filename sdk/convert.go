@@ -116,7 +116,7 @@ func progressFromProto(p *pluginpb.Progress) Progress {
 // resultToProto keeps the failed paths within the bound of a message: what does not fit fails as a
 // whole, for a result must not confirm what it has no room to name.
 func resultToProto(r Result) *pluginpb.Result {
-	out := &pluginpb.Result{Files: r.Files, Deleted: r.Deleted, Bytes: r.Bytes, Entries: r.Entries}
+	out := &pluginpb.Result{Files: r.Files, Created: r.Created, Deleted: r.Deleted, Bytes: r.Bytes, Entries: r.Entries}
 	if r.Withheld.Count > 0 {
 		sample := r.Withheld.Sample
 		out.Withheld = &pluginpb.Withheld{Count: r.Withheld.Count, Sample: pathsToProto(sample[:min(len(sample), maxSample)])}
@@ -135,7 +135,7 @@ func resultToProto(r Result) *pluginpb.Result {
 
 func resultFromProto(r *pluginpb.Result) Result {
 	out := Result{
-		Files: r.GetFiles(), Deleted: r.GetDeleted(), Bytes: r.GetBytes(), Entries: r.GetEntries(),
+		Files: r.GetFiles(), Created: r.GetCreated(), Deleted: r.GetDeleted(), Bytes: r.GetBytes(), Entries: r.GetEntries(),
 		Withheld: Withheld{Count: r.GetWithheld().GetCount(), Sample: pathsFromProto(r.GetWithheld().GetSample())},
 	}
 	for _, f := range r.GetFailed() {

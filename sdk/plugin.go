@@ -91,8 +91,9 @@ type SyncRequest struct {
 	Destination Endpoint // where the contents go
 	Exclude     []string // rsync patterns relative to the root: never sent and never deleted
 	Delete      bool     // remove what is gone from the source
-	// MaxDelete is how many entries may be removed; 0 = any number. A Sync that would remove more removes
-	// fewer, none if it can tell before it begins, and says so in Result.Withheld.
+	// MaxDelete is how many more entries may be removed than are created, so that a rename needs none; 0 =
+	// any number. A Sync that would remove more removes fewer, none if it can tell before it begins, and
+	// says so in Result.Withheld.
 	MaxDelete uint64
 	Changes   []Change // at least one, no path twice
 	List      bool     // name every difference in Progress
@@ -139,6 +140,7 @@ func (k DifferenceKind) String() string {
 // Result is the outcome of a Sync.
 type Result struct {
 	Files    uint64 // created or changed at the destination
+	Created  uint64 // of Files, those that the destination did not have
 	Deleted  uint64
 	Bytes    uint64 // of content sent
 	Failed   []PathError

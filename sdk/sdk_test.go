@@ -83,7 +83,7 @@ func TestSyncTravelsUnchanged(t *testing.T) {
 		Changes: []Change{{Path: oddPath, Ops: OpCreate | OpClose}, {Path: "", Scope: ScopeSubtree}},
 	}
 	result := Result{
-		Files: 1, Deleted: 2, Bytes: 3, Failed: []PathError{{Path: oddPath, Text: "no"}},
+		Files: 7, Created: 1, Deleted: 2, Bytes: 3, Failed: []PathError{{Path: oddPath, Text: "no"}},
 		Entries: 4, Withheld: Withheld{Count: 5, Sample: []string{oddPath}},
 	}
 	progressed := Progress{Files: 1, Bytes: 2, Differences: []Difference{{oddPath, Different}, {"a", Missing}, {"b", Extra}}}

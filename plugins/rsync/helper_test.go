@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/plugintest/tree"
@@ -68,6 +69,13 @@ func (f *fixture) write(root string, names ...string) {
 }
 
 func (f *fixture) config() *config { return f.req.Config.(*config) }
+
+func (f *fixture) modTime(root, p string) time.Time {
+	f.t.Helper()
+	info, err := os.Lstat(filepath.Join(root, p))
+	f.must(err)
+	return info.ModTime()
+}
 
 func (f *fixture) exists(p string) bool {
 	_, err := os.Lstat(filepath.Join(f.dst, p))

@@ -41,7 +41,10 @@ func TestMaxDelete(t *testing.T) {
 					f := local(t)
 					f.req.Exclude = patterns
 					f.force(mode.caps)
-					f.write(f.src, "d/stays", "new/file", "kind")
+					// What is created would allow as many deletions.
+					changed := []string{"d/stays", "new/file", "kind"}
+					f.write(f.dst, changed...)
+					f.write(f.src, changed...)
 					f.write(f.dst, "d/f1", "d/f2", "d/gone/x/1", "d/gone/x/2", "d/gone/3", "top", "kind")
 					gone := tt.gone
 					if tt.name == "files" && mode.caps.missingArgs {
@@ -69,9 +72,10 @@ func TestMaxDelete(t *testing.T) {
 					if removed != deleted {
 						t.Errorf("removed %d entries", removed)
 					}
-					for _, p := range []string{"d/stays", "new/file", "kind"} {
+					for _, p := range changed {
+						sent := f.modTime(f.src, p).Equal(f.modTime(f.dst, p))
 						for _, c := range tt.changes {
-							if c.Covers(p) && !f.exists(p) {
+							if c.Covers(p) && !sent {
 								t.Errorf("%q is confirmed and was not sent", p)
 							}
 						}
@@ -135,18 +139,42 @@ func TestMaxDeleteAndKinds(t *testing.T) {
 		f.req.MaxDelete = 1
 		f.write(f.src, "file/x", "empty", "dir")
 		f.must(os.Symlink("nowhere", filepath.Join(f.src, "link")))
-		f.write(f.dst, "file", "empty/", "dir/1", "dir/2", "link")
+		f.write(f.dst, "file", "empty/", "link")
+		for i := range 8 { // more than what is created allows
+			f.write(f.dst, fmt.Sprint("dir/", i))
+		}
 		res, err := f.try(changes...)
 		list, texts := failedPaths(res)
 		if err != nil || !cmp.Equal(list, []string{"dir"}) || !strings.Contains(texts["dir"], "more would be deleted than max_delete allows") {
 			t.Fatal(describe(res, err))
 		}
-		if res.Withheld.Count != 2 || res.Deleted != 0 || !f.exists("dir/1") || !f.exists("file/x") {
+		if res.Withheld.Count != 8 || res.Deleted != 0 || !f.exists("dir/1") || !f.exists("file/x") {
 			t.Errorf("%+v", res)
 		}
-		f.req.MaxDelete = 2
+		f.req.MaxDelete = 8
 		f.sync(changes...)
 		f.equal(tree.Options{})
+	}
+}
+
+// What is created allows as many deletions more: a directory of any size may be renamed.
+func TestMaxDeleteAndRenamedDirectories(t *testing.T) {
+	for _, changes := range [][]sdk.Change{subtrees(""), append(paths("a"), subtrees("b")...)} {
+		f := local(t)
+		for i := range 20 {
+			f.write(f.src, fmt.Sprint("a/", i))
+		}
+		f.sync(subtrees("")...)
+		f.req.MaxDelete = 1
+		f.must(os.Rename(filepath.Join(f.src, "a"), filepath.Join(f.src, "b")))
+		if res := f.sync(changes...); res.Withheld.Count != 0 || res.Created != 20 && res.Created != 21 || res.Deleted != 21 {
+			t.Errorf("%+v", res)
+		}
+		f.equal(tree.Options{})
+		f.must(os.RemoveAll(filepath.Join(f.src, "b")))
+		if res := f.sync(append(paths("b"), changes...)...); res.Withheld.Count != 21 {
+			t.Errorf("%+v", res)
+		}
 	}
 }
 
@@ -216,14 +244,14 @@ func TestMaxDeleteWhileDestinationGrows(t *testing.T) {
 		f := local(t)
 		f.req.MaxDelete = 3
 		f.write(f.src, "a")
-		f.write(f.dst, "gone/1")
+		f.write(f.dst, "gone/1", "a")
 		f.force(allCaps)
 		wrapRsync(t, `for a; do case $a in --max-delete=[1-9]*) touch '`+f.dst+`'/gone/2 '`+f.dst+`'/gone/3 '`+f.dst+`'/gone/4;; esac; done; exec "$rsync" "$@"`)
 		res := f.sync(changes...)
 		if res.Deleted != 3 || res.Withheld.Count != 2 {
 			t.Errorf("%+v", res)
 		}
-		if n := count(t, f.dst); n != 3 {
+		if n := count(t, f.dst); n != 3 { // with a
 			t.Errorf("%d entries left", n)
 		}
 	}

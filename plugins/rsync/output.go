@@ -31,6 +31,7 @@ type output struct {
 	// what still differs. Past maxPaths they end.
 	paths, extra []string
 	keep         bool
+	createdCount uint64 // of files
 	// created are the directories that the destination did not have. Past maxPaths it is the root.
 	created []string
 	// kept are the first maxPaths of the directories that rsync could not delete because they are not empty.
@@ -90,6 +91,9 @@ func (o *output) item(it item) {
 		o.deleted++
 	case !it.attributesOfDir:
 		o.files++
+		if it.created {
+			o.createdCount++
+		}
 		o.bytes += it.bytes
 	}
 	if o.keep {
@@ -230,6 +234,7 @@ type counter struct {
 func (c *counter) add(o *output) {
 	c.report(o)
 	c.result.Files += o.files
+	c.result.Created += o.createdCount
 	c.result.Deleted += o.deleted
 	c.result.Bytes += o.bytes
 }

@@ -104,10 +104,11 @@ func (s *session) limit() int {
 	if s.req.MaxDelete == 0 {
 		return noLimit
 	}
-	if s.req.MaxDelete <= s.count.result.Deleted {
+	r := s.count.result
+	if s.req.MaxDelete+r.Created <= r.Deleted {
 		return 0
 	}
-	return int(min(s.req.MaxDelete-s.count.result.Deleted, math.MaxInt32)) // as rsync counts
+	return int(min(s.req.MaxDelete+r.Created-r.Deleted, math.MaxInt32)) // as rsync counts
 }
 
 // remove repeats a job that had to leave something because removing it takes a thorough run, unless

@@ -62,6 +62,7 @@ type Budget struct {
 type slot struct {
 	begin   time.Time
 	deleted uint64
+	created uint64
 	entries uint64 // of the source, the most that was told meanwhile
 }
 
@@ -86,12 +87,13 @@ func (b *Budget) Allowed(now time.Time, entries uint64, full bool) uint64 {
 	return limit - min(limit, b.recent())
 }
 
-// Deleted notes deletions that were carried out.
-func (b *Budget) Deleted(now time.Time, n uint64) {
+// Deleted notes deletions that were carried out, and entries that were created: what comes and goes, or
+// is renamed, makes the source no smaller.
+func (b *Budget) Deleted(now time.Time, deleted, created uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.forget(now)
-	if n == 0 {
+	if deleted == 0 && created == 0 {
 		return
 	}
 	last := len(b.slots) - 1
@@ -100,7 +102,8 @@ func (b *Budget) Deleted(now time.Time, n uint64) {
 		last++
 	}
 	s := &b.slots[last]
-	s.deleted = add(s.deleted, n)
+	s.deleted = add(s.deleted, deleted)
+	s.created = add(s.created, created)
 	s.entries = max(s.entries, b.entries)
 }
 
@@ -148,11 +151,12 @@ func (b *Budget) most() uint64 {
 }
 
 // recent returns how many deletions count at present. b.mu is held.
-func (b *Budget) recent() (sum uint64) {
+func (b *Budget) recent() uint64 {
+	var deleted, created uint64
 	for _, s := range b.slots {
-		sum = add(sum, s.deleted)
+		deleted, created = add(deleted, s.deleted), add(created, s.created)
 	}
-	return sum
+	return deleted - min(deleted, created)
 }
 
 func add(a, b uint64) uint64 {

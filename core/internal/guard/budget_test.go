@@ -39,9 +39,9 @@ func TestBudget(t *testing.T) {
 		}
 	}
 	allowed(0, 1000, 500, false)
-	b.Deleted(noon, 300)
+	b.Deleted(noon, 300, 0)
 	allowed(0, 1000, 200, false)
-	b.Deleted(noon.Add(5*time.Minute), 150)
+	b.Deleted(noon.Add(5*time.Minute), 150, 0)
 	allowed(5*time.Minute, 550, 50, true) // what was deleted does not lower the limit
 	allowed(5*time.Minute, 2000, 550, true)
 	allowed(10*time.Minute, 1000, 50, false)
@@ -52,7 +52,7 @@ func TestBudget(t *testing.T) {
 
 func TestBudgetApproved(t *testing.T) {
 	b := NewBudget(Limit{Count: 10})
-	b.Deleted(noon, 10)
+	b.Deleted(noon, 10, 0)
 	b.Approve()
 	if got := b.Allowed(noon, 0, false); got != 0 {
 		t.Errorf("%d allowed to a batch by an approval for a full comparison", got)
@@ -62,12 +62,12 @@ func TestBudgetApproved(t *testing.T) {
 			t.Errorf("%d allowed after approval", got)
 		}
 	}
-	b.Deleted(noon, 5000)
+	b.Deleted(noon, 5000, 0)
 	b.Compared()
 	if got := b.Allowed(noon, 0, true); got != 10 {
 		t.Errorf("%d allowed after an approval was used up, want 10", got)
 	}
-	b.Deleted(noon, 4)
+	b.Deleted(noon, 4, 0)
 	b.Compared()
 	if got := b.Allowed(noon, 0, true); got != 6 {
 		t.Errorf("%d allowed after a comparison without approval, want 6", got)
@@ -76,8 +76,8 @@ func TestBudgetApproved(t *testing.T) {
 
 func TestBudgetCannotOverflow(t *testing.T) {
 	b := NewBudget(Limit{Count: 10})
-	b.Deleted(noon, math.MaxUint64)
-	b.Deleted(noon.Add(slotTime), math.MaxUint64)
+	b.Deleted(noon, math.MaxUint64, 0)
+	b.Deleted(noon.Add(slotTime), math.MaxUint64, 0)
 	if got := b.Allowed(noon.Add(slotTime), 0, false); got != 0 {
 		t.Errorf("%d allowed", got)
 	}
@@ -99,7 +99,7 @@ func TestBudgetWindow(t *testing.T) {
 			now = now.Add(time.Duration(rapid.Int64Range(0, int64(window)/4).Draw(t, "pause")))
 			allowed := b.Allowed(now, rapid.Uint64().Draw(t, "entries"), rapid.Bool().Draw(t, "full"))
 			n := rapid.Uint64Range(0, allowed).Draw(t, "n")
-			b.Deleted(now, n)
+			b.Deleted(now, n, 0)
 			all = append(all, deletion{now, n})
 			sum := uint64(0)
 			for _, d := range all {
@@ -127,7 +127,7 @@ func TestBudgetWindow(t *testing.T) {
 // says, nor for ever.
 func TestBudgetClock(t *testing.T) {
 	b := NewBudget(Limit{Count: 10})
-	b.Deleted(noon, 10)
+	b.Deleted(noon, 10, 0)
 	back := noon.Add(-100 * 24 * time.Hour)
 	if got := b.Allowed(back, 0, false); got != 0 {
 		t.Errorf("%d allowed when the clock was set back", got)
@@ -137,5 +137,21 @@ func TestBudgetClock(t *testing.T) {
 	}
 	if got := b.Allowed(back.Add(window+slotTime), 0, false); got != 10 {
 		t.Errorf("%d allowed once the window has passed, want 10", got)
+	}
+}
+
+func TestWhatComesAndGoesCountsForNothing(t *testing.T) {
+	b := NewBudget(Limit{Count: 100})
+	for i := range 1000 { // temporary files
+		now := noon.Add(time.Duration(i) * 100 * time.Millisecond)
+		b.Deleted(now, 0, 1)
+		b.Deleted(now, 1, 0)
+	}
+	if got := b.Allowed(noon.Add(100*time.Second), 1000, false); got != 100 {
+		t.Errorf("%d allowed after 1000 temporary files, want 100", got)
+	}
+	b.Deleted(noon.Add(100*time.Second), 60, 50)
+	if got := b.Allowed(noon.Add(100*time.Second), 1000, false); got != 90 {
+		t.Errorf("%d allowed after 10 went for good, want 90", got)
 	}
 }

@@ -33,7 +33,7 @@ func TestDeletionsText(t *testing.T) {
 	} {
 		b := NewBudget(test.limit)
 		b.Allowed(noon, test.entries, true)
-		b.Deleted(noon, test.recent)
+		b.Deleted(noon, test.recent, 0)
 		b.Allowed(noon, test.entries-min(test.entries, test.recent), true)
 		h := b.Hold(noon, test.excess)
 		if diff := cmp.Diff(test.want, h.Error()); diff != "" {

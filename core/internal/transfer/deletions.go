@@ -62,12 +62,15 @@ func (d *Destination) leftOut(ctx context.Context, req sdk.SyncRequest) (left sd
 }
 
 // afterDeletions acts on what a transport did not delete.
-func (d *Destination) afterDeletions(result sdk.Result, full bool, allowed uint64, left sdk.Withheld) {
+func (d *Destination) afterDeletions(req sdk.SyncRequest, result sdk.Result, full bool, allowed uint64, left sdk.Withheld) {
 	now := time.Now()
 	budget := d.config.Budget
-	budget.Deleted(now, result.Deleted)
 	if full {
+		// What a comparison creates was missing at the destination, and is no news at the source.
+		budget.Deleted(now, result.Deleted, min(result.Created, result.Deleted))
 		budget.Compared()
+	} else {
+		budget.Deleted(now, result.Deleted, result.Created)
 	}
 	if left.Count == 0 {
 		if full {
@@ -76,9 +79,12 @@ func (d *Destination) afterDeletions(result sdk.Result, full bool, allowed uint6
 		return
 	}
 	entries := d.config.Guard.Entries()
-	// How large the source is may only be known since this comparison.
-	if more := budget.Allowed(now, entries, full); full && more > allowed && left.Count <= more {
-		d.queue.Add(now, everything)
+	// More may be allowed by now: this comparison has counted the source, or this batch has created
+	// something.
+	if more := budget.Allowed(now, entries, full); more > allowed && left.Count <= more {
+		for _, c := range req.Changes {
+			d.queue.Add(now, c)
+		}
 		return
 	}
 	hold := budget.Hold(now, guard.Excess{Sync: d.config.Sync, Destination: d.String(), Count: left.Count, Sample: left.Sample})

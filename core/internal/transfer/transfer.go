@@ -68,7 +68,7 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit
 			return result, err
 		}
 	}
-	d.afterDeletions(result, full, allowed, left)
+	d.afterDeletions(req, result, full, allowed, left)
 	d.remember(full)
 	return result, nil
 }

@@ -1363,8 +1363,9 @@ type SyncRequest struct {
 	Delete      bool                   `protobuf:"varint,7,opt,name=delete,proto3" json:"delete,omitempty"`                          // remove at the destination what is gone from the source
 	Changes     []*Change              `protobuf:"bytes,8,rep,name=changes,proto3" json:"changes,omitempty"`                         // at least one; at most 1 MiB in all
 	ConfigJson  []byte                 `protobuf:"bytes,9,opt,name=config_json,json=configJson,proto3" json:"config_json,omitempty"` // see WatchRequest.Open.config_json
-	// With delete: a call that would remove more entries than this removes fewer, if it can tell before
-	// it begins none, and says so in Result.withheld. 0 = any number.
+	// With delete: how many more entries may be removed than are created; so a rename needs none. A call
+	// that would remove more removes fewer, if it can tell before it begins none, and says so in
+	// Result.withheld. 0 = any number.
 	MaxDelete     uint64 `protobuf:"varint,10,opt,name=max_delete,json=maxDelete,proto3" json:"max_delete,omitempty"`
 	List          bool   `protobuf:"varint,11,opt,name=list,proto3" json:"list,omitempty"`                   // name every difference in Progress
 	DryRun        bool   `protobuf:"varint,12,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"` // change nothing at the destination: list the differences
@@ -1692,6 +1693,7 @@ type Result struct {
 	Failed        []*PathError           `protobuf:"bytes,4,rep,name=failed,proto3" json:"failed,omitempty"`     // at most 1 MiB in all; past that, common parents
 	Entries       uint64                 `protobuf:"varint,5,opt,name=entries,proto3" json:"entries,omitempty"`  // of the source, where the request compared all of it; 0 = not counted
 	Withheld      *Withheld              `protobuf:"bytes,6,opt,name=withheld,proto3" json:"withheld,omitempty"` // unset: none
+	Created       uint64                 `protobuf:"varint,7,opt,name=created,proto3" json:"created,omitempty"`  // of files, those that the destination did not have
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1766,6 +1768,13 @@ func (x *Result) GetWithheld() *Withheld {
 		return x.Withheld
 	}
 	return nil
+}
+
+func (x *Result) GetCreated() uint64 {
+	if x != nil {
+		return x.Created
+	}
+	return 0
 }
 
 // Withheld tells of entries that stayed at the destination because of max_delete. Everything else of the
@@ -2361,14 +2370,15 @@ const file_plugin_proto_rawDesc = "" +
 	"\fKIND_MISSING\x10\x01\x12\x12\n" +
 	"\x0eKIND_DIFFERENT\x10\x02\x12\x0e\n" +
 	"\n" +
-	"KIND_EXTRA\x10\x03\"\xdb\x01\n" +
+	"KIND_EXTRA\x10\x03\"\xf5\x01\n" +
 	"\x06Result\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x18\n" +
 	"\adeleted\x18\x02 \x01(\x04R\adeleted\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x126\n" +
 	"\x06failed\x18\x04 \x03(\v2\x1e.filewatch.plugin.v1.PathErrorR\x06failed\x12\x18\n" +
 	"\aentries\x18\x05 \x01(\x04R\aentries\x129\n" +
-	"\bwithheld\x18\x06 \x01(\v2\x1d.filewatch.plugin.v1.WithheldR\bwithheld\"8\n" +
+	"\bwithheld\x18\x06 \x01(\v2\x1d.filewatch.plugin.v1.WithheldR\bwithheld\x12\x18\n" +
+	"\acreated\x18\a \x01(\x04R\acreated\"8\n" +
 	"\bWithheld\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x04R\x05count\x12\x16\n" +
 	"\x06sample\x18\x02 \x03(\fR\x06sample\"3\n" +
