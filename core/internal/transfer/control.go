@@ -33,6 +33,8 @@ func (d *Destination) ApproveDeletions() *guard.Hold {
 	hold := d.deletionHold()
 	if hold != nil {
 		d.ApproveNext()
+		d.update(func(s *situation) { s.deletions = nil })
+		d.remember(true)
 		d.Resync()
 	}
 	return hold
@@ -116,7 +118,7 @@ func (d *Destination) obstacle() error {
 	d.mu.Unlock()
 	switch {
 	case s.paused:
-		return fmt.Errorf("%s is paused: `filewatch resume %s` goes on", d, d.config.Sync)
+		return fmt.Errorf("paused: `filewatch resume %s` goes on", d.config.Sync)
 	case s.away != nil:
 		return errors.New(s.away.Text)
 	case s.deletions != nil:

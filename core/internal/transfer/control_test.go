@@ -146,7 +146,7 @@ func TestFlushFailsAtOnce(t *testing.T) {
 		make  func(*fixture)
 		want  string
 	}{
-		{"paused", ok, func(f *fixture) { f.Pause() }, "/dest is paused: `filewatch resume s` goes on"},
+		{"paused", ok, func(f *fixture) { f.Pause() }, "paused: `filewatch resume s` goes on"},
 		{"away", func(context.Context, int, sdk.SyncRequest) (sdk.Result, error) {
 			return sdk.Result{}, sdk.Unavailable(errors.New("no route to host"))
 		}, func(*fixture) {}, "no route to host"},

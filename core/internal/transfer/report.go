@@ -112,7 +112,13 @@ func stateOf(s situation, held bool, stats queue.Stats, failing int) status.Stat
 }
 
 func holdReport(h *guard.Hold) *status.Hold {
-	out := &status.Hold{Kind: string(h.Kind), Text: h.Error(), Since: h.Since}
+	out := &status.Hold{Kind: string(h.Kind), Text: h.Seen, Since: h.Since}
+	if len(h.Sample) == 0 && h.Lost != "" {
+		out.Text += "; " + h.Lost
+	}
+	if h.Remedy != "" {
+		out.Commands = []string{h.Remedy}
+	}
 	for _, p := range h.Sample {
 		out.Sample = append(out.Sample, p.String())
 	}
