@@ -50,6 +50,7 @@ type identity struct {
 	key    string // of the file system, if it is lasting
 	what   string // for people
 	device bool   // it is lasting: it may be unmounted and come back
+	auto   bool   // it only waits for somebody to enter it, to mount what belongs there
 }
 
 // same reports whether both show the same files.
@@ -173,7 +174,8 @@ func (t *Tracker) judge() {
 		now, mounted := t.now[p]
 		was, known := t.synced[p]
 		switch {
-		case mounted && known && was.same(now):
+		case mounted && known && now.auto: // what was synced is mounted when it is looked at
+		case mounted && known && (was.auto || was.same(now)):
 			t.synced[p] = now
 		case mounted && known:
 			hold(p, "%s is mounted where %s was: nothing is sent or deleted there until that is back", now.what, was.what)

@@ -67,6 +67,8 @@ func identify(at string, m mount) identity {
 		what: fmt.Sprintf("%s (%s)", m.fstype, m.source),
 	}
 	switch {
+	case m.fstype == "autofs":
+		i.auto = true
 	case !strings.HasPrefix(m.device, "0:"):
 		// Device numbers are given anew, what the file system calls itself is not.
 		i.device = true
