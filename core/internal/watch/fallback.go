@@ -286,7 +286,7 @@ func (p *poller) Change(c sdk.Change) {
 	if log := p.root.config.Logger; log.IsDebug() {
 		log.Debug("change", "op", c.Ops.String(), "path", c.String(), "polled", true)
 	}
-	p.root.change(c)
+	p.root.config.Change(c)
 }
 
 // Unwatched implements sdk.Reporter.

@@ -18,7 +18,6 @@ func (r *Root) Status() status.Watch {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w.Missed = r.missed
 	unseen, why := r.unseen()
 	w.Watched = len(unseen) == 0
 	if len(r.unwatched) == 0 {

@@ -64,8 +64,6 @@ type Root struct {
 	barriers  chan sdk.Barrier
 	polled    *poller // the fallback stream that counts; nil when there is none
 	proofs    proofs
-	records   map[*Record]struct{}
-	missed    uint64
 }
 
 // New returns a root that is not watched yet.
@@ -78,7 +76,6 @@ func New(c Config) *Root {
 		follow:    make(chan struct{}, 1),
 		unwatched: []string{""},
 		reason:    "the watcher is starting",
-		records:   make(map[*Record]struct{}),
 	}
 }
 
@@ -156,20 +153,10 @@ func (r *Root) set(change func()) {
 	}
 }
 
-// change tells that a path may differ.
-func (r *Root) change(c sdk.Change) {
-	r.mu.Lock()
-	for rec := range r.records {
-		rec.add(c)
-	}
-	r.mu.Unlock()
-	r.config.Change(c)
-}
-
 // compare has subtrees compared about which there is doubt.
 func (r *Root) compare(paths []string) {
 	for _, p := range paths {
-		r.change(sdk.Change{Path: p, Scope: sdk.ScopeSubtree})
+		r.config.Change(sdk.Change{Path: p, Scope: sdk.ScopeSubtree})
 	}
 }
 
@@ -230,7 +217,7 @@ func (s *stream) Ready() {
 	s.ready = time.Now()
 	s.root.config.Logger.Info("watching", "root", s.root.config.Request.Root)
 	// Whatever happened before now was seen by nobody. That is known before all counts as watched.
-	s.root.change(sdk.Change{Scope: sdk.ScopeSubtree})
+	s.root.config.Change(sdk.Change{Scope: sdk.ScopeSubtree})
 	s.root.set(func() {
 		r := s.root
 		r.ready, r.lost, r.unwatched, r.reason, r.barriers = true, false, nil, "", s.barriers
@@ -241,7 +228,7 @@ func (s *stream) Change(c sdk.Change) {
 	if log := s.root.config.Logger; log.IsDebug() {
 		log.Debug("change", "op", c.Ops.String(), "path", c.String())
 	}
-	s.root.change(c)
+	s.root.config.Change(c)
 }
 
 func (s *stream) Unwatched(paths []string, reason string) {
