@@ -93,7 +93,7 @@ func newPass(ctx context.Context, t *tree, light bool) *pass {
 func (p *pass) begin(root folder) error {
 	t := p.tree
 	remote := t.system.remote(root)
-	n := workers(remote)
+	n := workers(remote || t.served.Load())
 	p.spare = make(chan struct{}, n)
 	p.root = root
 	now := time.Now()

@@ -38,6 +38,7 @@ type tree struct {
 	hotFor   time.Duration // light passes look at files that changed so lately
 	system   system
 	progress atomic.Uint64 // directories and blocks of entries looked at
+	served   atomic.Bool   // something in it is mounted from a server
 
 	self entry // the root
 	top  *dir  // what is in it; nil until a pass has ended

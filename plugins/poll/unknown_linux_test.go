@@ -274,6 +274,32 @@ func TestMounts(t *testing.T) {
 		quiet(t, changes, "m/d/f")
 	})
 
+	t.Run("from a server", func(t *testing.T) {
+		a := newArea(t)
+		t.Cleanup(func() { unmountAll(a.path("m")) })
+		a.mkdir("m")
+		must(t, unix.Mount("none", a.path("m"), "tmpfs", 0, ""))
+		tr := newTree(a.root, nil, nil, newRecorder())
+		var mounted unix.Stat_t
+		must(t, unix.Stat(a.path("m"), &mounted))
+		tr.system.remote = func(f folder) bool {
+			var st unix.Stat_t
+			must(t, unix.Fstat(f.fd, &st))
+			return st.Dev == mounted.Dev
+		}
+		for pass, want := range []int{workers(false), workers(true)} {
+			p := newPass(t.Context(), tr, false)
+			root, err := openRoot(a.root)
+			must(t, err)
+			must(t, p.begin(root))
+			root.close()
+			if cap(p.spare) != want {
+				t.Errorf("pass %d: %d at once, want %d", pass, cap(p.spare), want)
+			}
+			mustPass(t, tr, false)
+		}
+	})
+
 	for name, change := range map[string]func(dir string){
 		"mounted over":       func(dir string) { must(t, unix.Mount("none", dir, "tmpfs", 0, "")) },
 		"unmounted":          func(dir string) { must(t, unix.Unmount(dir, 0)) },

@@ -35,7 +35,9 @@ func (w *worker) visit(t *task) {
 		return
 	}
 	if t.mountPoint {
-		t.remote = w.tree.system.remote(f)
+		if t.remote = w.tree.system.remote(f); t.remote {
+			w.tree.served.Store(true)
+		}
 	}
 	before := time.Now()
 	if err = w.fill(t, f); err != nil || w.ctx.Err() != nil {
