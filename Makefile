@@ -66,4 +66,4 @@ need-go:
 need-run: need-go
 	@sh .ci/need rsync
 need-test: need-go
-	@sh .ci/need rsync ssh sshd cc
+	@sh .ci/need rsync ssh sshd cc bindfs
