@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	trees "github.com/filewatch/filewatch/sdk/plugintest/tree"
 	"github.com/filewatch/filewatch/sdk/wire"
 )
@@ -15,7 +16,7 @@ import (
 func TestBarrier(t *testing.T) {
 	for _, other := range []bool{false, true} {
 		t.Run(fmt.Sprintf("run directory on another file system %v", other), func(t *testing.T) {
-			leakCheck(t)
+			watchertest.LeakCheck(t)
 			run := t.TempDir()
 			if other {
 				run = shm(t)
@@ -25,19 +26,19 @@ func TestBarrier(t *testing.T) {
 			churn := trees.NewChurn(1, root, trees.ChurnOptions{Without: trees.HardLinks}) // whose search takes its time
 			churn.LogOnFailure(t)
 			churn.Run(100)
-			w := start(t, quick().watch, root)
-			a := area{t: t, root: root}
+			w := watchertest.Start(t, quick().watch, root)
+			a := watchertest.Area{T: t, Root: root}
 			for i := range 1000 {
 				churn.Run(3)
-				mark := w.mark()
+				mark := w.Mark()
 				dir := fmt.Sprintf("zz%d", i)
-				a.mkdir(dir + "/deep")
-				a.write(dir + "/deep/file")
-				w.prove()
-				w.named(mark, dir+"/deep/file")
-				a.rm(dir)
+				a.Mkdir(dir + "/deep")
+				a.Write(dir + "/deep/file")
+				w.Prove()
+				w.Named(mark, dir+"/deep/file")
+				a.Remove(dir)
 			}
-			must(t, w.end())
+			watchertest.Must(t, w.End())
 			if left, _ := os.ReadDir(run); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
@@ -58,18 +59,18 @@ func shm(t *testing.T) string {
 
 // Many barriers that come at once are all reached.
 func TestManyBarriers(t *testing.T) {
-	a := area{t, t.TempDir(), t.TempDir()}
-	w := start(t, quick().watch, a.root)
+	a := watchertest.NewArea(t)
+	w := watchertest.Start(t, quick().watch, a.Root)
 	var reached atomic.Int32
 	for i := range 1000 {
-		mark, file := w.mark(), fmt.Sprint(i)
-		a.write(file)
-		w.ask(func() {
+		mark, file := w.Mark(), fmt.Sprint(i)
+		a.Write(file)
+		w.Ask(func() {
 			reached.Add(1)
-			w.named(mark, file)
+			w.Named(mark, file)
 		})
 	}
-	w.eventually(func() string {
+	w.Eventually(func() string {
 		if n := reached.Load(); n != 1000 {
 			return fmt.Sprintf("%d were reached", n)
 		}
@@ -79,31 +80,31 @@ func TestManyBarriers(t *testing.T) {
 
 // The other names of a file are known before the barrier is reached.
 func TestBarrierWaitsForLinks(t *testing.T) {
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("x", "y", "cache")
-	a.write("x/file", "other")
+	a := watchertest.NewArea(t)
+	a.Mkdir("x", "y", "cache")
+	a.Write("x/file", "other")
 	for _, name := range []string{"y/second", "third", "cache/fourth"} {
-		must(t, os.Link(a.path("x/file"), a.path(name)))
+		watchertest.Must(t, os.Link(a.Path("x/file"), a.Path(name)))
 	}
-	w := start(t, quick().watch, a.root, "cache/")
+	w := watchertest.Start(t, quick().watch, a.Root, "cache/")
 	for i := range 20 {
-		mark := w.mark()
+		mark := w.Mark()
 		if i%2 == 0 {
-			a.write("x/file")
+			a.Write("x/file")
 		} else {
-			must(t, os.Chmod(a.path("third"), 0o600))
+			watchertest.Must(t, os.Chmod(a.Path("third"), 0o600))
 		}
-		w.prove()
-		w.only(mark, "x/file", "y/second", "third")
+		w.Prove()
+		w.Only(mark, "x/file", "y/second", "third")
 	}
 }
 
 // Barriers are reached while files with several names are changed without end.
 func TestBarrierDuringLinks(t *testing.T) {
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.write("f")
-	must(t, os.Link(a.path("f"), a.path("g")))
-	w := start(t, quick().watch, a.root)
+	a := watchertest.NewArea(t)
+	a.Write("f")
+	watchertest.Must(t, os.Link(a.Path("f"), a.Path("g")))
+	w := watchertest.Start(t, quick().watch, a.Root)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -112,12 +113,12 @@ func TestBarrierDuringLinks(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				_ = os.WriteFile(a.path("f"), []byte("x"), 0o644)
+				_ = os.WriteFile(a.Path("f"), []byte("x"), 0o644)
 			}
 		}
 	}()
 	for range 5 {
-		w.prove()
+		w.Prove()
 	}
 	close(stop)
 	<-stopped
@@ -125,19 +126,19 @@ func TestBarrierDuringLinks(t *testing.T) {
 
 // An overflow may cost the event of a barrier; it is reached all the same, after the comparison.
 func TestBarrierSurvivesOverflow(t *testing.T) {
-	a := area{t, t.TempDir(), t.TempDir()}
+	a := watchertest.NewArea(t)
 	tn := quick()
 	tn.queueLimit = 4 << 10
-	w := start(t, tn.watch, a.root)
+	w := watchertest.Start(t, tn.watch, a.Root)
 	for range 20 {
-		mark := w.mark()
+		mark := w.Mark()
 		var want []string
 		for i := range 500 {
 			want = append(want, fmt.Sprint("file", i))
 		}
-		a.write(want...)
-		w.prove()
-		w.covered(mark, want...)
+		a.Write(want...)
+		w.Prove()
+		w.Covered(mark, want...)
 	}
 }
 
@@ -145,21 +146,21 @@ func TestBarrierSurvivesOverflow(t *testing.T) {
 func TestBarrierDirectoryRemoved(t *testing.T) {
 	run := t.TempDir()
 	t.Setenv(wire.EnvRunDir, run)
-	a := area{t, t.TempDir(), t.TempDir()}
-	w := start(t, quick().watch, a.root)
+	a := watchertest.NewArea(t)
+	w := watchertest.Start(t, quick().watch, a.Root)
 	for range 10 {
-		w.alive("")
+		w.Alive("")
 		left, err := filepath.Glob(run + "/*")
-		must(t, err)
+		watchertest.Must(t, err)
 		if len(left) != 1 {
 			t.Fatalf("got %q", left)
 		}
-		must(t, os.RemoveAll(left[0]))
+		watchertest.Must(t, os.RemoveAll(left[0]))
 	}
-	must(t, os.RemoveAll(run))
-	w.ask(func() { t.Error("reached") })
-	<-w.done
-	if w.err == nil {
+	watchertest.Must(t, os.RemoveAll(run))
+	w.Ask(func() { t.Error("reached") })
+	<-w.Done
+	if w.Err == nil {
 		t.Error("the watch ended without an error")
 	}
 }

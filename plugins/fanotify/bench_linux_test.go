@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 )
 
 // BenchmarkReady measures the time until a tree of 11,000 directories is watched.
@@ -15,14 +17,14 @@ func BenchmarkReady(b *testing.B) {
 	root := b.TempDir()
 	for i := range 10 {
 		for j := range 1000 {
-			must(b, os.MkdirAll(fmt.Sprintf("%s/%d/%d", root, i, j), 0o755))
+			watchertest.Must(b, os.MkdirAll(fmt.Sprintf("%s/%d/%d", root, i, j), 0o755))
 		}
 	}
 	for b.Loop() {
-		w := start(b, production.watch, root)
+		w := watchertest.Start(b, production.watch, root)
 		b.StopTimer()
-		w.stop()
-		<-w.done
+		w.Stop()
+		<-w.Done
 		b.StartTimer()
 	}
 }
@@ -30,10 +32,10 @@ func BenchmarkReady(b *testing.B) {
 // BenchmarkChange measures the time from a change to its report.
 func BenchmarkChange(b *testing.B) {
 	root := b.TempDir()
-	w := start(b, quick().watch, root)
+	w := watchertest.Start(b, quick().watch, root)
 	for b.Loop() {
-		must(b, os.WriteFile(root+"/f", nil, 0o644))
-		<-w.wake
+		watchertest.Must(b, os.WriteFile(root+"/f", nil, 0o644))
+		<-w.Wake
 	}
 }
 
@@ -43,23 +45,23 @@ func BenchmarkEvents(b *testing.B) {
 	for _, dir := range []string{"in", "out", "renames"} {
 		b.Run(dir, func(b *testing.B) {
 			root, out := b.TempDir(), b.TempDir()
-			gate := newGate()
+			gate := watchertest.NewGate()
 			tn := quick()
-			tn.beforeRead = gate.pass
-			w := start(b, tn.watch, root)
+			tn.beforeRead = gate.Pass
+			w := watchertest.Start(b, tn.watch, root)
 			at := root
 			if dir == "out" {
 				at = out
 			}
 			const n = 10000
 			for d := range 10 {
-				must(b, os.Mkdir(filepath.Join(at, fmt.Sprint("d", d)), 0o755))
+				watchertest.Must(b, os.Mkdir(filepath.Join(at, fmt.Sprint("d", d)), 0o755))
 			}
 			var cpu time.Duration
 			events := 0
 			for b.Loop() {
-				gate.close()
-				must(b, os.WriteFile(root+"/wake", nil, 0o644))
+				gate.Close()
+				watchertest.Must(b, os.WriteFile(root+"/wake", nil, 0o644))
 				for i := range n {
 					sub := filepath.Join(at, fmt.Sprint("d", i%10))
 					if dir == "renames" {
@@ -67,17 +69,17 @@ func BenchmarkEvents(b *testing.B) {
 						if events+i == 0 {
 							from = sub
 						}
-						must(b, os.Rename(from, to))
+						watchertest.Must(b, os.Rename(from, to))
 						continue
 					}
 					fd, err := unix.Open(sub+fmt.Sprint("/", i), unix.O_CREAT|unix.O_WRONLY, 0o644)
-					must(b, err)
+					watchertest.Must(b, err)
 					unix.Close(fd)
 				}
 				before := processTime()
-				gate.open()
+				gate.Open()
 				reached := make(chan struct{})
-				w.ask(func() { close(reached) })
+				w.Ask(func() { close(reached) })
 				<-reached
 				cpu += processTime() - before
 				events += n

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -56,325 +57,327 @@ func FuzzMountsBelow(f *testing.F) {
 	})
 }
 
-func (a area) mount(at string) { must(a.t, unix.Mount("none", a.path(at), "tmpfs", 0, "")) }
+func mountAt(a watchertest.Area, at string) {
+	watchertest.Must(a.T, unix.Mount("none", a.Path(at), "tmpfs", 0, ""))
+}
 
-// umount unmounts, if need be after a moment: the watch may be looking at what is mounted.
-func (a area) umount(at string) {
-	a.t.Helper()
+// unmount unmounts, if need be after a moment: the watch may be looking at what is mounted.
+func unmount(a watchertest.Area, at string) {
+	a.T.Helper()
 	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if err = unix.Unmount(a.path(at), 0); err != unix.EBUSY {
+	for deadline := time.Now().Add(watchertest.Patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if err = unix.Unmount(a.Path(at), 0); err != unix.EBUSY {
 			break
 		}
 	}
-	must(a.t, err)
+	watchertest.Must(a.T, err)
 }
-func (a area) bind(of, at string) {
-	must(a.t, unix.Mount(a.path(of), a.path(at), "", unix.MS_BIND, ""))
+func bindAt(a watchertest.Area, of, at string) {
+	watchertest.Must(a.T, unix.Mount(a.Path(of), a.Path(at), "", unix.MS_BIND, ""))
 }
 
 // TestMounts mounts things in a mount namespace of its own.
 func TestMounts(t *testing.T) {
-	if !inside(t, ownMounts) {
+	if !watchertest.Inside(t, watchertest.OwnMounts) {
 		return
 	}
-	leakCheck(t)
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("m/covered/x", "src/in/deep", "bind", "moved", "skip", "out:elsewhere/x")
-	a.write("src/file", "bound")
-	w := start(t, quick().watch, a.root, "/skip")
+	watchertest.LeakCheck(t)
+	a := watchertest.NewArea(t)
+	a.Mkdir("m/covered/x", "src/in/deep", "bind", "moved", "skip", "out:elsewhere/x")
+	a.Write("src/file", "bound")
+	w := watchertest.Start(t, quick().watch, a.Root, "/skip")
 
 	t.Run("over a directory", func(t *testing.T) {
-		w.alive("m/covered/x")
-		mark := w.mark()
-		held, err := unix.Open(a.path("m/covered/x"), unix.O_PATH, 0)
-		must(t, err)
-		a.mount("m")
-		a.mkdir("m/new/y")
-		w.prove()
-		w.covered(mark, "m/new/y")
-		w.alive("m", "m/new", "m/new/y")
-		mark = w.mark()
-		must(t, os.Chmod(a.path("m"), 0o700))
-		w.prove()
-		w.only(mark, "m")
+		w.Alive("m/covered/x")
+		mark := w.Mark()
+		held, err := unix.Open(a.Path("m/covered/x"), unix.O_PATH, 0)
+		watchertest.Must(t, err)
+		mountAt(a, "m")
+		a.Mkdir("m/new/y")
+		w.Prove()
+		w.Covered(mark, "m/new/y")
+		w.Alive("m", "m/new", "m/new/y")
+		mark = w.Mark()
+		watchertest.Must(t, os.Chmod(a.Path("m"), 0o700))
+		w.Prove()
+		w.Only(mark, "m")
 		// What the mount hides is not in the tree.
-		mark = w.mark()
+		mark = w.Mark()
 		fd, err := unix.Openat(held, "hidden", unix.O_CREAT|unix.O_WRONLY, 0o644)
-		must(t, err)
+		watchertest.Must(t, err)
 		unix.Close(fd)
 		unix.Close(held)
-		w.prove()
-		w.only(mark)
+		w.Prove()
+		w.Only(mark)
 	})
 	t.Run("a mount in a mount", func(t *testing.T) {
-		mark := w.mark()
-		a.mount("m/new")
-		w.prove()
-		w.covered(mark, "m/new")
-		w.alive("m/new")
-		mark = w.mark()
-		a.umount("m/new")
-		w.prove()
-		w.covered(mark, "m/new/y")
-		w.alive("m/new", "m/new/y")
+		mark := w.Mark()
+		mountAt(a, "m/new")
+		w.Prove()
+		w.Covered(mark, "m/new")
+		w.Alive("m/new")
+		mark = w.Mark()
+		unmount(a, "m/new")
+		w.Prove()
+		w.Covered(mark, "m/new/y")
+		w.Alive("m/new", "m/new/y")
 	})
 	t.Run("unmounted", func(t *testing.T) {
-		mark := w.mark()
-		a.umount("m")
-		w.prove()
-		w.covered(mark, "m/covered/x")
-		w.alive("m", "m/covered", "m/covered/x")
+		mark := w.Mark()
+		unmount(a, "m")
+		w.Prove()
+		w.Covered(mark, "m/covered/x")
+		w.Alive("m", "m/covered", "m/covered/x")
 	})
 	t.Run("one after the other", func(t *testing.T) {
 		for range 20 {
-			mark := w.mark()
-			a.mount("m")
-			w.prove()
-			w.covered(mark, "m")
-			a.umount("m")
-			a.mount("m")
-			a.mkdir("m/n")
-			w.prove()
-			w.alive("m/n")
-			a.umount("m")
+			mark := w.Mark()
+			mountAt(a, "m")
+			w.Prove()
+			w.Covered(mark, "m")
+			unmount(a, "m")
+			mountAt(a, "m")
+			a.Mkdir("m/n")
+			w.Prove()
+			w.Alive("m/n")
+			unmount(a, "m")
 		}
 	})
 	t.Run("one directory at two places", func(t *testing.T) {
-		mark := w.mark()
-		a.bind("src", "bind")
-		w.prove()
-		w.covered(mark, "bind/in/deep")
+		mark := w.Mark()
+		bindAt(a, "src", "bind")
+		w.Prove()
+		w.Covered(mark, "bind/in/deep")
 		both := func(file string) {
 			t.Helper()
-			mark := w.mark()
-			a.write("src/" + file)
-			w.prove()
-			w.only(mark, "src/"+file, "bind/"+file)
-			mark = w.mark()
-			a.rm("bind/" + file)
-			w.prove()
-			w.only(mark, "src/"+file, "bind/"+file)
+			mark := w.Mark()
+			a.Write("src/" + file)
+			w.Prove()
+			w.Only(mark, "src/"+file, "bind/"+file)
+			mark = w.Mark()
+			a.Remove("bind/" + file)
+			w.Prove()
+			w.Only(mark, "src/"+file, "bind/"+file)
 		}
 		both("in/deep/f")
-		mark = w.mark()
-		a.mkdir("bind/in/made/x")
-		w.prove()
-		w.covered(mark, "src/in/made/x", "bind/in/made/x")
+		mark = w.Mark()
+		a.Mkdir("bind/in/made/x")
+		w.Prove()
+		w.Covered(mark, "src/in/made/x", "bind/in/made/x")
 		both("in/made/x/f")
-		mark = w.mark()
-		a.mv("src/in", "src/out")
-		w.prove()
-		w.covered(mark, "src/in", "bind/in", "src/out/made", "bind/out/made")
+		mark = w.Mark()
+		a.Move("src/in", "src/out")
+		w.Prove()
+		w.Covered(mark, "src/in", "bind/in", "src/out/made", "bind/out/made")
 		both("out/deep/f")
-		mark = w.mark()
-		a.mv("src/out/deep", "moved/deep")
-		a.write("moved/deep/f")
-		w.prove()
-		w.covered(mark, "moved/deep/f", "src/out/deep", "bind/out/deep")
-		mark = w.mark()
-		a.umount("bind")
-		w.prove()
-		w.covered(mark, "bind/out/deep")
-		mark = w.mark()
-		a.write("src/out/g")
-		w.prove()
-		w.only(mark, "src/out/g")
+		mark = w.Mark()
+		a.Move("src/out/deep", "moved/deep")
+		a.Write("moved/deep/f")
+		w.Prove()
+		w.Covered(mark, "moved/deep/f", "src/out/deep", "bind/out/deep")
+		mark = w.Mark()
+		unmount(a, "bind")
+		w.Prove()
+		w.Covered(mark, "bind/out/deep")
+		mark = w.Mark()
+		a.Write("src/out/g")
+		w.Prove()
+		w.Only(mark, "src/out/g")
 	})
 	t.Run("a directory from outside", func(t *testing.T) {
-		mark := w.mark()
-		a.bind("out:elsewhere", "bind")
-		w.prove()
-		w.covered(mark, "bind/x")
-		mark = w.mark()
-		a.write("out:elsewhere/x/f")
-		w.prove()
-		w.only(mark, "bind/x/f")
-		a.umount("bind")
-		w.prove()
-		mark = w.mark()
-		a.write("out:elsewhere/x/f")
-		w.prove()
-		w.only(mark)
+		mark := w.Mark()
+		bindAt(a, "out:elsewhere", "bind")
+		w.Prove()
+		w.Covered(mark, "bind/x")
+		mark = w.Mark()
+		a.Write("out:elsewhere/x/f")
+		w.Prove()
+		w.Only(mark, "bind/x/f")
+		unmount(a, "bind")
+		w.Prove()
+		mark = w.Mark()
+		a.Write("out:elsewhere/x/f")
+		w.Prove()
+		w.Only(mark)
 	})
 	t.Run("the root inside itself", func(t *testing.T) {
-		must(t, unix.Mount(a.root, a.path("bind"), "", unix.MS_BIND, ""))
-		w.prove()
-		mark := w.mark()
-		a.write("src/out/h")
-		w.prove()
-		w.only(mark, "src/out/h", "bind/src/out/h")
-		a.umount("bind")
-		w.alive("bind", "src/out")
+		watchertest.Must(t, unix.Mount(a.Root, a.Path("bind"), "", unix.MS_BIND, ""))
+		w.Prove()
+		mark := w.Mark()
+		a.Write("src/out/h")
+		w.Prove()
+		w.Only(mark, "src/out/h", "bind/src/out/h")
+		unmount(a, "bind")
+		w.Alive("bind", "src/out")
 	})
 	t.Run("a directory above a mount is renamed", func(t *testing.T) {
-		a.mkdir("top/mid/at")
-		a.mount("top/mid/at")
-		a.mkdir("top/mid/at/w")
-		w.prove()
-		w.alive("top/mid/at", "top/mid/at/w")
-		mark := w.mark()
-		a.mv("top", "pot")
-		a.write("pot/mid/at/w/f")
-		w.prove()
-		w.covered(mark, "top/mid/at/w/f", "pot/mid/at/w/f")
-		w.alive("pot/mid/at/w", "pot/mid")
-		mark = w.mark()
-		a.umount("pot/mid/at")
-		w.prove()
-		w.covered(mark, "pot/mid/at")
-		w.alive("pot/mid/at", "pot/mid")
+		a.Mkdir("top/mid/at")
+		mountAt(a, "top/mid/at")
+		a.Mkdir("top/mid/at/w")
+		w.Prove()
+		w.Alive("top/mid/at", "top/mid/at/w")
+		mark := w.Mark()
+		a.Move("top", "pot")
+		a.Write("pot/mid/at/w/f")
+		w.Prove()
+		w.Covered(mark, "top/mid/at/w/f", "pot/mid/at/w/f")
+		w.Alive("pot/mid/at/w", "pot/mid")
+		mark = w.Mark()
+		unmount(a, "pot/mid/at")
+		w.Prove()
+		w.Covered(mark, "pot/mid/at")
+		w.Alive("pot/mid/at", "pot/mid")
 	})
 	t.Run("a file", func(t *testing.T) {
-		mark := w.mark()
-		must(t, os.MkdirAll(a.path("in"), 0o755))
-		a.write("in/at")
-		must(t, unix.Mount(a.path("bound"), a.path("in/at"), "", unix.MS_BIND, ""))
-		w.prove()
-		w.covered(mark, "in/at")
-		if paths, reason := w.unwatched(); !slices.Equal(paths, []string{"in"}) || !strings.Contains(reason, `"in/at"`) {
+		mark := w.Mark()
+		watchertest.Must(t, os.MkdirAll(a.Path("in"), 0o755))
+		a.Write("in/at")
+		watchertest.Must(t, unix.Mount(a.Path("bound"), a.Path("in/at"), "", unix.MS_BIND, ""))
+		w.Prove()
+		w.Covered(mark, "in/at")
+		if paths, reason := w.Blind(); !slices.Equal(paths, []string{"in"}) || !strings.Contains(reason, `"in/at"`) {
 			t.Errorf("got %q, %q", paths, reason)
 		}
-		a.umount("in/at")
-		w.prove()
-		if paths, reason := w.unwatched(); len(paths) > 0 || reason != "" {
+		unmount(a, "in/at")
+		w.Prove()
+		if paths, reason := w.Blind(); len(paths) > 0 || reason != "" {
 			t.Errorf("got %q, %q", paths, reason)
 		}
 	})
 	t.Run("what cannot be watched", func(t *testing.T) {
-		mark := w.mark()
-		must(t, unix.Mount("none", a.path("bind"), "proc", 0, ""))
-		a.overlay("moved")
-		w.prove()
-		w.covered(mark, "bind/1", "moved/lower")
-		if paths, reason := w.unwatched(); !slices.Equal(paths, []string{"bind", "moved"}) || !strings.Contains(reason, "overlay") || !strings.Contains(reason, "proc") {
+		mark := w.Mark()
+		watchertest.Must(t, unix.Mount("none", a.Path("bind"), "proc", 0, ""))
+		overlayAt(a, "moved")
+		w.Prove()
+		w.Covered(mark, "bind/1", "moved/lower")
+		if paths, reason := w.Blind(); !slices.Equal(paths, []string{"bind", "moved"}) || !strings.Contains(reason, "overlay") || !strings.Contains(reason, "proc") {
 			t.Errorf("got %q, %q", paths, reason)
 		}
-		a.umount("moved")
-		a.umount("bind")
-		w.prove()
-		if paths, _ := w.unwatched(); len(paths) > 0 {
+		unmount(a, "moved")
+		unmount(a, "bind")
+		w.Prove()
+		if paths, _ := w.Blind(); len(paths) > 0 {
 			t.Errorf("got %q", paths)
 		}
-		w.alive("bind", "moved")
+		w.Alive("bind", "moved")
 	})
 	t.Run("excluded", func(t *testing.T) {
-		mark := w.mark()
-		a.mount("skip")
-		a.write("skip/f")
-		w.prove()
-		w.only(mark)
-		a.umount("skip")
+		mark := w.Mark()
+		mountAt(a, "skip")
+		a.Write("skip/f")
+		w.Prove()
+		w.Only(mark)
+		unmount(a, "skip")
 	})
-	if slices.ContainsFunc(w.since(0), whole) {
+	if slices.ContainsFunc(w.Since(0), watchertest.Whole) {
 		t.Error("needless comparison of everything")
 	}
-	must(t, w.end())
+	watchertest.Must(t, w.End())
 }
 
 // overlay mounts an overlay of directories outside at a path.
-func (a area) overlay(at string) {
-	a.mkdir("out:l", "out:u", "out:w")
-	a.write("out:l/lower")
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", a.path("out:l"), a.path("out:u"), a.path("out:w"))
-	must(a.t, unix.Mount("none", a.path(at), "overlay", 0, options))
+func overlayAt(a watchertest.Area, at string) {
+	a.Mkdir("out:l", "out:u", "out:w")
+	a.Write("out:l/lower")
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", a.Path("out:l"), a.Path("out:u"), a.Path("out:w"))
+	watchertest.Must(a.T, unix.Mount("none", a.Path(at), "overlay", 0, options))
 }
 
 // TestUmountIsNotHindered: nothing is kept open in what is mounted, the root's own mount included.
 func TestUmountIsNotHindered(t *testing.T) {
-	if !inside(t, ownMounts) {
+	if !watchertest.Inside(t, watchertest.OwnMounts) {
 		return
 	}
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mount("")
-	a.mkdir("d")
-	a.mount("d")
-	w := start(t, quick().watch, a.root)
-	a.mkdir("d/e")
-	w.alive("", "d", "d/e")
-	a.umount("d")
-	w.prove()
-	w.alive("", "d")
-	a.umount("")
-	<-w.done
-	if !sdk.IsRootLost(w.err) {
-		t.Errorf("got %v", w.err)
+	a := watchertest.NewArea(t)
+	mountAt(a, "")
+	a.Mkdir("d")
+	mountAt(a, "d")
+	w := watchertest.Start(t, quick().watch, a.Root)
+	a.Mkdir("d/e")
+	w.Alive("", "d", "d/e")
+	unmount(a, "d")
+	w.Prove()
+	w.Alive("", "d")
+	unmount(a, "")
+	<-w.Done
+	if !sdk.IsRootLost(w.Err) {
+		t.Errorf("got %v", w.Err)
 	}
 }
 
 // TestRootMount: the root is a mount of its own, which can be unmounted or covered while it is watched.
 func TestRootMount(t *testing.T) {
-	if !inside(t, ownMounts) {
+	if !watchertest.Inside(t, watchertest.OwnMounts) {
 		return
 	}
-	leakCheck(t)
+	watchertest.LeakCheck(t)
 	dir := t.TempDir()
 	for _, above := range []string{"", "/sub"} {
-		must(t, unix.Mount("none", dir, "tmpfs", 0, ""))
+		watchertest.Must(t, unix.Mount("none", dir, "tmpfs", 0, ""))
 		root := dir + above
-		must(t, os.MkdirAll(root+"/d/e", 0o755))
-		w := start(t, quick().watch, root)
-		w.alive("", "d/e")
-		must(t, unix.Unmount(dir, unix.MNT_DETACH))
-		<-w.done
-		if !sdk.IsRootLost(w.err) {
-			t.Errorf("got %v", w.err)
+		watchertest.Must(t, os.MkdirAll(root+"/d/e", 0o755))
+		w := watchertest.Start(t, quick().watch, root)
+		w.Alive("", "d/e")
+		watchertest.Must(t, unix.Unmount(dir, unix.MNT_DETACH))
+		<-w.Done
+		if !sdk.IsRootLost(w.Err) {
+			t.Errorf("got %v", w.Err)
 		}
 
-		must(t, os.MkdirAll(root, 0o755))
-		w = start(t, quick().watch, root)
-		must(t, unix.Mount("none", dir, "tmpfs", 0, ""))
-		<-w.done
-		if !sdk.IsRootLost(w.err) {
-			t.Errorf("mounted over: got %v", w.err)
+		watchertest.Must(t, os.MkdirAll(root, 0o755))
+		w = watchertest.Start(t, quick().watch, root)
+		watchertest.Must(t, unix.Mount("none", dir, "tmpfs", 0, ""))
+		<-w.Done
+		if !sdk.IsRootLost(w.Err) {
+			t.Errorf("mounted over: got %v", w.Err)
 		}
-		must(t, unix.Unmount(dir, 0))
+		watchertest.Must(t, unix.Unmount(dir, 0))
 	}
 }
 
 // TestMountedAgain: the same file system is unmounted and back, perhaps before anyone has looked, but the
 // kernel has taken its mark away.
 func TestMountedAgain(t *testing.T) {
-	if !inside(t, ownMounts) {
+	if !watchertest.Inside(t, watchertest.OwnMounts) {
 		return
 	}
 	dev := loopDevice(t)
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("m")
-	mount := func() { must(t, unix.Mount(dev, a.path("m"), "ext4", 0, "")) }
+	a := watchertest.NewArea(t)
+	a.Mkdir("m")
+	mount := func() { watchertest.Must(t, unix.Mount(dev, a.Path("m"), "ext4", 0, "")) }
 	again := func() {
-		a.umount("m")
+		unmount(a, "m")
 		mount()
 	}
 	mount()
-	a.mkdir("m/d")
-	w := start(t, quick().watch, a.root)
+	a.Mkdir("m/d")
+	w := watchertest.Start(t, quick().watch, a.Root)
 	for range 10 {
-		mark := w.mark()
+		mark := w.Mark()
 		again()
-		w.prove()
-		w.covered(mark, "m/d")
-		w.alive("", "m", "m/d")
+		w.Prove()
+		w.Covered(mark, "m/d")
+		w.Alive("", "m", "m/d")
 	}
-	must(t, w.end())
+	watchertest.Must(t, w.End())
 	for range 10 {
-		w := start(t, quick().watch, a.path("m"))
-		w.alive("", "d")
+		w := watchertest.Start(t, quick().watch, a.Path("m"))
+		w.Alive("", "d")
 		again()
-		<-w.done
-		if !sdk.IsRootLost(w.err) {
-			t.Errorf("got %v", w.err)
+		<-w.Done
+		if !sdk.IsRootLost(w.Err) {
+			t.Errorf("got %v", w.Err)
 		}
 	}
-	a.umount("m")
+	unmount(a, "m")
 }
 
 // loopDevice returns a device with an empty ext4 on it.
 func loopDevice(t *testing.T) string {
 	t.Helper()
 	image := filepath.Join(t.TempDir(), "image")
-	must(t, os.WriteFile(image, nil, 0o600))
-	must(t, os.Truncate(image, 16<<20))
+	watchertest.Must(t, os.WriteFile(image, nil, 0o600))
+	watchertest.Must(t, os.Truncate(image, 16<<20))
 	for _, tool := range []string{"mkfs.ext4", "losetup"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("needs %s: %v", tool, err)
@@ -390,7 +393,7 @@ func loopDevice(t *testing.T) string {
 	dev := strings.TrimSpace(string(out))
 	// From here on it ends with the last one who has it open, however this process ends.
 	held, err := os.Open(dev)
-	must(t, err)
+	watchertest.Must(t, err)
 	t.Cleanup(func() { held.Close() })
 	if out, err := exec.Command("losetup", "-d", dev).CombinedOutput(); err != nil {
 		t.Fatalf("losetup -d: %v: %s", err, out)

@@ -10,15 +10,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk"
 )
 
 // refused checks that root cannot be watched and that the text says each of the things in want.
 func refused(t *testing.T, tn tuning, root string, want ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), watchertest.Patience)
 	defer cancel()
-	err := tn.watch(ctx, root, nil, nil, newRecorder())
+	err := tn.watch(ctx, root, nil, nil, watchertest.NewRecorder())
 	if !sdk.IsMisconfigured(err) {
 		t.Errorf("got %v", err)
 		return
@@ -35,51 +36,51 @@ const nobody = 65534
 var capabilities = "AmbientCapabilities=CAP_SYS_ADMIN CAP_DAC_READ_SEARCH"
 
 func TestWithoutPrivilege(t *testing.T) {
-	if !inside(t, syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}) {
+	if !watchertest.Inside(t, syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}) {
 		return
 	}
-	leakCheck(t)
+	watchertest.LeakCheck(t)
 	refused(t, production, t.TempDir(), capabilities)
 }
 
 // TestWithoutReadSearch: events arrive, but must be understood too.
 func TestWithoutReadSearch(t *testing.T) {
-	if !inside(t, syscall.SysProcAttr{
+	if !watchertest.Inside(t, syscall.SysProcAttr{
 		Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
 		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN},
 	}) {
 		return
 	}
-	leakCheck(t)
+	watchertest.LeakCheck(t)
 	refused(t, production, t.TempDir(), capabilities)
 }
 
 // TestWithCapabilities: what the text asks for is enough.
 func TestWithCapabilities(t *testing.T) {
-	if !inside(t, syscall.SysProcAttr{
+	if !watchertest.Inside(t, syscall.SysProcAttr{
 		Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
 		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_DAC_READ_SEARCH},
 	}) {
 		return
 	}
-	leakCheck(t)
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("d/e")
-	w := start(t, quick().watch, a.root)
-	w.alive("", "d", "d/e")
-	must(t, w.end())
+	watchertest.LeakCheck(t)
+	a := watchertest.NewArea(t)
+	a.Mkdir("d/e")
+	w := watchertest.Start(t, quick().watch, a.Root)
+	w.Alive("", "d", "d/e")
+	watchertest.Must(t, w.End())
 }
 
 func TestOverlayRoot(t *testing.T) {
-	if !inside(t, ownMounts) {
+	if !watchertest.Inside(t, watchertest.OwnMounts) {
 		return
 	}
-	leakCheck(t)
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("o")
-	a.overlay("o")
-	refused(t, production, a.path("o"), a.path("o"), "overlay")
-	a.umount("o")
+	watchertest.LeakCheck(t)
+	a := watchertest.NewArea(t)
+	a.Mkdir("o")
+	overlayAt(a, "o")
+	refused(t, production, a.Path("o"), a.Path("o"), "overlay")
+	unmount(a, "o")
 }
 
 // TestRefusals: what other file systems say is told with what to use instead.
@@ -105,17 +106,17 @@ func TestProcRoot(t *testing.T) { refused(t, production, "/proc/self", "proc") }
 
 // TestSilence: a file system that reports nothing is not trusted.
 func TestSilence(t *testing.T) {
-	gate := newGate()
-	gate.close()
+	gate := watchertest.NewGate()
+	gate.Close()
 	tn := quick()
 	tn.probe = 10 * time.Millisecond
-	tn.beforeRead = gate.pass
-	time.AfterFunc(500*time.Millisecond, gate.open) // the reader has to end, too
+	tn.beforeRead = gate.Pass
+	time.AfterFunc(500*time.Millisecond, gate.Open) // the reader has to end, too
 	refused(t, tn, t.TempDir(), "reports no events")
 }
 
 func TestGroupLimit(t *testing.T) {
-	if !inside(t, syscall.SysProcAttr{
+	if !watchertest.Inside(t, syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{{Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{Size: 1}},
@@ -123,20 +124,20 @@ func TestGroupLimit(t *testing.T) {
 		return
 	}
 	refused(t, production, t.TempDir(), capabilities)
-	must(t, os.WriteFile("/proc/sys/user/max_fanotify_groups", []byte("0"), 0o644))
+	watchertest.Must(t, os.WriteFile("/proc/sys/user/max_fanotify_groups", []byte("0"), 0o644))
 	refused(t, production, t.TempDir(), "max_fanotify_groups")
 }
 
 func TestUnreadableRoot(t *testing.T) {
-	if !inside(t, syscall.SysProcAttr{
+	if !watchertest.Inside(t, syscall.SysProcAttr{
 		Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
 		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN},
 	}) {
 		return
 	}
 	root := t.TempDir()
-	must(t, os.Chmod(root, 0))
-	err := watchFanotify(t.Context(), root, nil, nil, newRecorder())
+	watchertest.Must(t, os.Chmod(root, 0))
+	err := watchFanotify(t.Context(), root, nil, nil, watchertest.NewRecorder())
 	if !sdk.IsMisconfigured(err) || !strings.Contains(err.Error(), "permission denied") {
 		t.Errorf("got %v", err)
 	}

@@ -8,123 +8,105 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk"
 )
 
 // TestKernelOverflow stops reading until the kernel's queue has overflowed.
 func TestKernelOverflow(t *testing.T) {
-	leakCheck(t)
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("d/e", "old/e", "left/e")
-	gate := newGate()
+	watchertest.LeakCheck(t)
+	a := watchertest.NewArea(t)
+	a.Mkdir("d/e", "old/e", "left/e")
+	gate := watchertest.NewGate()
 	tn := quick()
 	tn.shortQueue = true
-	tn.beforeRead = gate.pass
-	w := start(t, tn.watch, a.root)
-	w.alive(a.tree()...) // so that the paths are remembered
-	gate.close()
-	mark := w.mark()
+	tn.beforeRead = gate.Pass
+	w := watchertest.Start(t, tn.watch, a.Root)
+	w.Alive(a.Dirs()...) // so that the paths are remembered
+	gate.Close()
+	mark := w.Mark()
 	for i := range 20000 {
-		a.write(fmt.Sprint("d/", i))
+		a.Write(fmt.Sprint("d/", i))
 	}
-	a.mv("old", "moved")
-	a.mv("left", "out:left")
-	a.mkdir("d/e/f")
-	gate.open()
-	w.prove()
-	if !slices.ContainsFunc(w.since(mark), whole) {
+	a.Move("old", "moved")
+	a.Move("left", "out:left")
+	a.Mkdir("d/e/f")
+	gate.Open()
+	w.Prove()
+	if !slices.ContainsFunc(w.Since(mark), watchertest.Whole) {
 		t.Error("no comparison of everything")
 	}
-	w.alive(a.tree()...)
-	mark = w.mark()
-	a.write("moved/e/quiet", "out:left/e/x")
-	w.prove()
-	w.named(mark, "moved/e/quiet")
-	if slices.ContainsFunc(w.since(mark), whole) {
+	w.Alive(a.Dirs()...)
+	mark = w.Mark()
+	a.Write("moved/e/quiet", "out:left/e/x")
+	w.Prove()
+	w.Named(mark, "moved/e/quiet")
+	if slices.ContainsFunc(w.Since(mark), watchertest.Whole) {
 		t.Error("the overflow is not over")
 	}
 }
 
 // TestQueueOverflow overflows the buffer of this process, many times.
 func TestQueueOverflow(t *testing.T) {
-	leakCheck(t)
-	a := area{t, t.TempDir(), t.TempDir()}
+	watchertest.LeakCheck(t)
+	a := watchertest.NewArea(t)
 	tn := quick()
 	tn.queueLimit = 300
-	w := start(t, tn.watch, a.root)
+	w := watchertest.Start(t, tn.watch, a.Root)
 	var want []string
 	for i := range 500 {
-		a.mkdir(fmt.Sprintf("%d/%d", i%7, i))
-		a.write(fmt.Sprintf("%d/%d/f", i%7, i))
+		a.Mkdir(fmt.Sprintf("%d/%d", i%7, i))
+		a.Write(fmt.Sprintf("%d/%d/f", i%7, i))
 		want = append(want, fmt.Sprintf("%d/%d/f", i%7, i))
 		if i%50 == 0 {
-			w.prove()
-			w.covered(0, want...)
+			w.Prove()
+			w.Covered(0, want...)
 		}
 	}
-	w.prove()
-	w.covered(0, want...)
+	w.Prove()
+	w.Covered(0, want...)
 }
-
-// gate lets through while it is open.
-type gate struct {
-	mu   sync.Mutex
-	cond *sync.Cond
-	shut bool
-}
-
-func newGate() *gate { g := &gate{}; g.cond = sync.NewCond(&g.mu); return g }
-func (g *gate) pass() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for g.shut {
-		g.cond.Wait()
-	}
-}
-func (g *gate) close() { g.mu.Lock(); defer g.mu.Unlock(); g.shut = true }
-func (g *gate) open()  { g.mu.Lock(); defer g.mu.Unlock(); g.shut = false; g.cond.Broadcast() }
 
 func TestRootLost(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		setup func(a area)
-		op    func(a area)
+		setup func(a watchertest.Area)
+		op    func(a watchertest.Area)
 		want  string
 	}{
 		{"missing", nil, nil, "does not exist"},
-		{"a file", func(a area) { a.write("r") }, nil, "not a directory"},
-		{"removed", func(a area) { a.mkdir("r/d") }, func(a area) { a.rm("r") }, "does not exist"},
-		{"removed and made again", func(a area) { a.mkdir("r/d") }, func(a area) { a.rm("r"); a.mkdir("r/d") }, ""}, // which of both is seen
-		{"moved away", func(a area) { a.mkdir("r/d") }, func(a area) { a.mv("r", "s") }, "does not exist"},
-		{"exchanged", func(a area) { a.mkdir("r/d", "s") },
-			func(a area) {
-				must(t, unix.Renameat2(unix.AT_FDCWD, a.path("r"), unix.AT_FDCWD, a.path("s"), unix.RENAME_EXCHANGE))
+		{"a file", func(a watchertest.Area) { a.Write("r") }, nil, "not a directory"},
+		{"removed", func(a watchertest.Area) { a.Mkdir("r/d") }, func(a watchertest.Area) { a.Remove("r") }, "does not exist"},
+		{"removed and made again", func(a watchertest.Area) { a.Mkdir("r/d") }, func(a watchertest.Area) { a.Remove("r"); a.Mkdir("r/d") }, ""}, // which of both is seen
+		{"moved away", func(a watchertest.Area) { a.Mkdir("r/d") }, func(a watchertest.Area) { a.Move("r", "s") }, "does not exist"},
+		{"exchanged", func(a watchertest.Area) { a.Mkdir("r/d", "s") },
+			func(a watchertest.Area) {
+				watchertest.Must(t, unix.Renameat2(unix.AT_FDCWD, a.Path("r"), unix.AT_FDCWD, a.Path("s"), unix.RENAME_EXCHANGE))
 			}, "replaced"},
-		{"its parent is moved", func(a area) { a.mkdir("p/d"); must(t, os.Symlink("p/d", a.path("r"))) },
-			func(a area) { a.mv("p", "q") }, "does not exist"},
-		{"its symlink leads elsewhere", func(a area) { a.mkdir("p", "q"); must(t, os.Symlink("p", a.path("r"))) },
-			func(a area) { must(t, os.Symlink("q", a.path("s"))); a.mv("s", "r") }, "replaced"},
+		{"its parent is moved", func(a watchertest.Area) { a.Mkdir("p/d"); watchertest.Must(t, os.Symlink("p/d", a.Path("r"))) },
+			func(a watchertest.Area) { a.Move("p", "q") }, "does not exist"},
+		{"its symlink leads elsewhere", func(a watchertest.Area) { a.Mkdir("p", "q"); watchertest.Must(t, os.Symlink("p", a.Path("r"))) },
+			func(a watchertest.Area) { watchertest.Must(t, os.Symlink("q", a.Path("s"))); a.Move("s", "r") }, "replaced"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			leakCheck(t)
-			a := area{t, t.TempDir(), t.TempDir()}
+			watchertest.LeakCheck(t)
+			a := watchertest.NewArea(t)
 			if tc.setup != nil {
 				tc.setup(a)
 			}
-			w := begin(t, quick().watch, a.path("r"))
+			w := watchertest.Begin(t, quick().watch, a.Path("r"))
 			if tc.op != nil {
-				<-w.ready
+				<-w.Watching
 				tc.op(a)
 			}
-			<-w.done
-			if !sdk.IsRootLost(w.err) || !strings.Contains(w.err.Error(), tc.want) || !strings.Contains(w.err.Error(), a.path("r")) {
-				t.Errorf("got %v", w.err)
+			<-w.Done
+			if !sdk.IsRootLost(w.Err) || !strings.Contains(w.Err.Error(), tc.want) || !strings.Contains(w.Err.Error(), a.Path("r")) {
+				t.Errorf("got %v", w.Err)
 			}
 		})
 	}
@@ -133,103 +115,103 @@ func TestRootLost(t *testing.T) {
 // TestRootLostIsNotProved: a barrier is not reached in a root that is another one by then, although no
 // event tells of that.
 func TestRootLostIsNotProved(t *testing.T) {
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("p", "q")
-	must(t, os.Symlink("p", a.path("r")))
-	w := start(t, production.watch, a.path("r"))
-	a.rm("r")
-	must(t, os.Symlink("q", a.path("r")))
-	w.ask(func() { t.Error("reached") })
-	<-w.done
-	if !sdk.IsRootLost(w.err) {
-		t.Errorf("got %v", w.err)
+	a := watchertest.NewArea(t)
+	a.Mkdir("p", "q")
+	watchertest.Must(t, os.Symlink("p", a.Path("r")))
+	w := watchertest.Start(t, production.watch, a.Path("r"))
+	a.Remove("r")
+	watchertest.Must(t, os.Symlink("q", a.Path("r")))
+	w.Ask(func() { t.Error("reached") })
+	<-w.Done
+	if !sdk.IsRootLost(w.Err) {
+		t.Errorf("got %v", w.Err)
 	}
 }
 
 // TestRootSymlink: the root may be a symlink; what is below it is never followed.
 func TestRootSymlink(t *testing.T) {
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("real/d", "other/e")
-	must(t, os.Symlink("real", a.path("r")))
-	must(t, os.Symlink(a.path("other"), a.path("real/l")))
-	w := start(t, quick().watch, a.path("r"))
-	a.write("other/e/f")
-	w.alive("", "d")
-	w.only(0, "canary0", "d/canary0")
+	a := watchertest.NewArea(t)
+	a.Mkdir("real/d", "other/e")
+	watchertest.Must(t, os.Symlink("real", a.Path("r")))
+	watchertest.Must(t, os.Symlink(a.Path("other"), a.Path("real/l")))
+	w := watchertest.Start(t, quick().watch, a.Path("r"))
+	a.Write("other/e/f")
+	w.Alive("", "d")
+	w.Only(0, "canary0", "d/canary0")
 }
 
 func TestExcluded(t *testing.T) {
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("keep/cache/x", "cache/y", "a/skip/b", "z/a/skip/b", "one", "m.d", "deep/1/2/3/in", "deep/1/2/out")
+	a := watchertest.NewArea(t)
+	a.Mkdir("keep/cache/x", "cache/y", "a/skip/b", "z/a/skip/b", "one", "m.d", "deep/1/2/3/in", "deep/1/2/out")
 	patterns := []string{"cache/", "/a/skip", "*.d", "*.swp", "/deep/1/2/3", "/deeper/1/2/out"}
-	w := start(t, quick().watch, a.root, patterns...)
-	a.write("cache/f", "cache/y/f", "keep/f.swp", "keep/cache/x/f", "a/skip/f", "a/skip/b/f")
-	a.mkdir("keep/cache/n", "n.d/x")
-	w.prove()
-	w.only(0)
+	w := watchertest.Start(t, quick().watch, a.Root, patterns...)
+	a.Write("cache/f", "cache/y/f", "keep/f.swp", "keep/cache/x/f", "a/skip/f", "a/skip/b/f")
+	a.Mkdir("keep/cache/n", "n.d/x")
+	w.Prove()
+	w.Only(0)
 
-	a.write("z/a/skip/b/f", "keep/f")
-	a.mv("one", "one.d") // now excluded
-	a.mv("m.d", "m")     // no longer
-	a.mv("z/a", "a2")    // a pattern with several names sees the path
-	a.mv("a", "q")       // and q/skip is not a/skip
-	a.mv("a2", "a")      // and a/skip is excluded now
-	a.mv("deep", "deeper")
-	a.write("a/skip/b/f", "deeper/1/2/out/f")
-	w.prove()
-	w.covered(0, "keep/f", "one", "m", "q/skip/b", "deeper/1/2/3/in")
-	f := mustFilter(t, patterns)
-	for _, c := range w.since(0) {
+	a.Write("z/a/skip/b/f", "keep/f")
+	a.Move("one", "one.d") // now excluded
+	a.Move("m.d", "m")     // no longer
+	a.Move("z/a", "a2")    // a pattern with several names sees the path
+	a.Move("a", "q")       // and q/skip is not a/skip
+	a.Move("a2", "a")      // and a/skip is excluded now
+	a.Move("deep", "deeper")
+	a.Write("a/skip/b/f", "deeper/1/2/out/f")
+	w.Prove()
+	w.Covered(0, "keep/f", "one", "m", "q/skip/b", "deeper/1/2/3/in")
+	f := watchertest.Filter(t, patterns)
+	for _, c := range w.Since(0) {
 		if f.Excluded(c.Path, false) {
 			t.Errorf("%v is excluded", c)
 		}
 	}
-	w.alive("q/skip/b", "m", "a", "deeper/1/2/3/in")
+	w.Alive("q/skip/b", "m", "a", "deeper/1/2/3/in")
 }
 
 // TestDeepTree: neither the depth of a tree nor the length of its paths is limited. What has too long a
 // path for the kernel to tell is reported by way of a directory above it.
 func TestDeepTree(t *testing.T) {
-	leakCheck(t)
+	watchertest.LeakCheck(t)
 	root := t.TempDir()
 	name := strings.Repeat("d", 100)
 	const depth = 100
 	bottom := openDeep(t, root, slices.Repeat([]string{name}, depth)...)
 	defer unix.Close(bottom)
-	w := start(t, quick().watch, root)
+	w := watchertest.Start(t, quick().watch, root)
 	path := strings.Repeat(name+"/", depth)
 	touch := func(name string) {
 		t.Helper()
 		fd, err := unix.Openat(bottom, name, unix.O_CREAT|unix.O_WRONLY, 0o644)
-		must(t, err)
+		watchertest.Must(t, err)
 		unix.Close(fd)
 	}
 	for _, file := range []string{"f", "g"} {
-		mark := w.mark()
+		mark := w.Mark()
 		touch(file)
-		w.prove()
-		w.covered(mark, path+file)
-		if c := w.since(mark)[0]; len(c.Path) < 3500 {
+		w.Prove()
+		w.Covered(mark, path+file)
+		if c := w.Since(mark)[0]; len(c.Path) < 3500 {
 			t.Errorf("%d bytes of %d are named", len(c.Path), len(path))
 		}
 	}
-	must(t, os.Rename(filepath.Join(root, name), filepath.Join(root, "n")))
-	w.prove()
-	mark := w.mark()
+	watchertest.Must(t, os.Rename(filepath.Join(root, name), filepath.Join(root, "n")))
+	w.Prove()
+	mark := w.Mark()
 	touch("h")
-	w.prove()
-	w.covered(mark, "n"+strings.TrimPrefix(path, name)+"h")
+	w.Prove()
+	w.Covered(mark, "n"+strings.TrimPrefix(path, name)+"h")
 }
 
 // openDeep makes the directories, one below the other, and opens the last one.
 func openDeep(t *testing.T, root string, names ...string) int {
 	t.Helper()
 	fd, err := unix.Open(root, unix.O_PATH, 0)
-	must(t, err)
+	watchertest.Must(t, err)
 	for _, name := range names {
-		must(t, unix.Mkdirat(fd, name, 0o755))
+		watchertest.Must(t, unix.Mkdirat(fd, name, 0o755))
 		next, err := unix.Openat(fd, name, unix.O_PATH, 0)
-		must(t, err)
+		watchertest.Must(t, err)
 		unix.Close(fd)
 		fd = next
 	}
@@ -238,41 +220,41 @@ func openDeep(t *testing.T, root string, names ...string) int {
 
 // TestFewReports: one new tree is one report, with nothing more to wait for.
 func TestFewReports(t *testing.T) {
-	a := area{t, t.TempDir(), t.TempDir()}
-	w := start(t, quick().watch, a.root)
-	a.mkdir("out:d/e/f")
-	a.write("out:d/e/f/g", "out:d/h")
-	w.prove() // or they are found where they are then
-	a.mv("out:d", "d")
-	w.prove()
-	if got := w.since(0)[0]; got != (sdk.Change{Path: "d", Scope: sdk.ScopeSubtree, Ops: sdk.OpCreate | sdk.OpRename | sdk.OpClose}) {
+	a := watchertest.NewArea(t)
+	w := watchertest.Start(t, quick().watch, a.Root)
+	a.Mkdir("out:d/e/f")
+	a.Write("out:d/e/f/g", "out:d/h")
+	w.Prove() // or they are found where they are then
+	a.Move("out:d", "d")
+	w.Prove()
+	if got := w.Since(0)[0]; got != (sdk.Change{Path: "d", Scope: sdk.ScopeSubtree, Ops: sdk.OpCreate | sdk.OpRename | sdk.OpClose}) {
 		t.Errorf("got %+v", got)
 	}
-	w.only(0, "d")
+	w.Only(0, "d")
 }
 
 // TestTwoRoots: watches of one process do not disturb each other, not even on the same root.
 func TestTwoRoots(t *testing.T) {
-	leakCheck(t)
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("d")
-	one, two, inner := start(t, quick().watch, a.root), start(t, quick().watch, a.root), start(t, quick().watch, a.path("d"))
+	watchertest.LeakCheck(t)
+	a := watchertest.NewArea(t)
+	a.Mkdir("d")
+	one, two, inner := watchertest.Start(t, quick().watch, a.Root), watchertest.Start(t, quick().watch, a.Root), watchertest.Start(t, quick().watch, a.Path("d"))
 	for range 100 {
-		one.alive("", "d")
-		inner.alive("")
-		two.alive("d")
+		one.Alive("", "d")
+		inner.Alive("")
+		two.Alive("d")
 	}
-	must(t, one.end())
-	two.alive("", "d")
-	must(t, two.end())
-	must(t, inner.end())
+	watchertest.Must(t, one.End())
+	two.Alive("", "d")
+	watchertest.Must(t, two.End())
+	watchertest.Must(t, inner.End())
 }
 
 func TestEndBeforeReady(t *testing.T) {
-	leakCheck(t)
+	watchertest.LeakCheck(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := watchFanotify(ctx, t.TempDir(), nil, nil, newRecorder()); err != nil {
+	if err := watchFanotify(ctx, t.TempDir(), nil, nil, watchertest.NewRecorder()); err != nil {
 		t.Error(err)
 	}
 }
@@ -280,126 +262,126 @@ func TestEndBeforeReady(t *testing.T) {
 // TestNoise: what happens elsewhere in the file system is not reported, and what this process does is
 // not either.
 func TestNoise(t *testing.T) {
-	leakCheck(t)
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("d", "out:o")
-	w := start(t, quick().watch, a.root)
+	watchertest.LeakCheck(t)
+	a := watchertest.NewArea(t)
+	a.Mkdir("d", "out:o")
+	w := watchertest.Start(t, quick().watch, a.Root)
 	for i := range 100 {
-		a.write("out:f", "out:o/f")
-		a.mkdir(fmt.Sprintf("out:o/%d", i))
-		a.mv(fmt.Sprintf("out:o/%d", i), fmt.Sprintf("out:%d", i))
+		a.Write("out:f", "out:o/f")
+		a.Mkdir(fmt.Sprintf("out:o/%d", i))
+		a.Move(fmt.Sprintf("out:o/%d", i), fmt.Sprintf("out:%d", i))
 	}
-	w.prove()
-	w.only(0)
-	must(t, w.end())
+	w.Prove()
+	w.Only(0)
+	watchertest.Must(t, w.End())
 
-	w = start(t, production.watch, a.root)
-	a.write("d/own")
-	must(t, exec.Command("touch", a.path("d/other")).Run())
-	w.prove()
-	w.only(0, "d/other")
+	w = watchertest.Start(t, production.watch, a.Root)
+	a.Write("d/own")
+	watchertest.Must(t, exec.Command("touch", a.Path("d/other")).Run())
+	w.Prove()
+	w.Only(0, "d/other")
 }
 
 func TestMmapWriteIsSeenOnClose(t *testing.T) {
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.write("f")
-	w := start(t, quick().watch, a.root)
-	f, err := os.OpenFile(a.path("f"), os.O_RDWR, 0)
-	must(t, err)
+	a := watchertest.NewArea(t)
+	a.Write("f")
+	w := watchertest.Start(t, quick().watch, a.Root)
+	f, err := os.OpenFile(a.Path("f"), os.O_RDWR, 0)
+	watchertest.Must(t, err)
 	mem, err := syscall.Mmap(int(f.Fd()), 0, 1, syscall.PROT_WRITE, syscall.MAP_SHARED)
-	must(t, err)
+	watchertest.Must(t, err)
 	mem[0] = 'x'
-	must(t, syscall.Munmap(mem))
-	must(t, f.Close())
-	w.prove()
-	if c := w.since(0); len(c) != 1 || c[0].Path != "f" || c[0].Ops != sdk.OpClose {
+	watchertest.Must(t, syscall.Munmap(mem))
+	watchertest.Must(t, f.Close())
+	w.Prove()
+	if c := w.Since(0); len(c) != 1 || c[0].Path != "f" || c[0].Ops != sdk.OpClose {
 		t.Errorf("got %v", c)
 	}
 }
 
 // TestRemovedButOpen: a file that has no name any more may be written to for ever.
 func TestRemovedButOpen(t *testing.T) {
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("d")
-	w := start(t, quick().watch, a.root)
+	a := watchertest.NewArea(t)
+	a.Mkdir("d")
+	w := watchertest.Start(t, quick().watch, a.Root)
 	for _, name := range []string{"f", "d/f"} {
-		f, err := os.Create(a.path(name))
-		must(t, err)
+		f, err := os.Create(a.Path(name))
+		watchertest.Must(t, err)
 		defer f.Close()
-		a.rm("f", "d")
-		w.prove()
-		mark := w.mark()
+		a.Remove("f", "d")
+		w.Prove()
+		mark := w.Mark()
 		for range 10 {
 			_, err = f.WriteString("more")
-			must(t, err)
-			w.prove()
+			watchertest.Must(t, err)
+			w.Prove()
 		}
-		w.only(mark)
-		a.mkdir("d")
+		w.Only(mark)
+		a.Mkdir("d")
 	}
 }
 
 // TestTemporaryFile: a file that never had a name is nobody's business, until it gets one.
 func TestTemporaryFile(t *testing.T) {
-	a := area{t, t.TempDir(), t.TempDir()}
-	w := start(t, quick().watch, a.root)
-	fd, err := unix.Open(a.root, unix.O_TMPFILE|unix.O_WRONLY, 0o600)
-	must(t, err)
+	a := watchertest.NewArea(t)
+	w := watchertest.Start(t, quick().watch, a.Root)
+	fd, err := unix.Open(a.Root, unix.O_TMPFILE|unix.O_WRONLY, 0o600)
+	watchertest.Must(t, err)
 	defer unix.Close(fd)
 	_, err = unix.Write(fd, []byte("x"))
-	must(t, err)
-	w.prove()
-	w.only(0)
-	must(t, unix.Linkat(unix.AT_FDCWD, link(fd), unix.AT_FDCWD, a.path("f"), unix.AT_SYMLINK_FOLLOW))
-	w.prove()
-	w.only(0, "f")
+	watchertest.Must(t, err)
+	w.Prove()
+	w.Only(0)
+	watchertest.Must(t, unix.Linkat(unix.AT_FDCWD, link(fd), unix.AT_FDCWD, a.Path("f"), unix.AT_SYMLINK_FOLLOW))
+	w.Prove()
+	w.Only(0, "f")
 }
 
 // TestRenameChains renames directories on and on while their paths are remembered.
 func TestRenameChains(t *testing.T) {
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("0/1/2/3/4/5")
-	w := start(t, quick().watch, a.root)
+	a := watchertest.NewArea(t)
+	a.Mkdir("0/1/2/3/4/5")
+	w := watchertest.Start(t, quick().watch, a.Root)
 	at := "0"
 	for i := range 200 {
-		w.alive(at, at+"/1/2/3", at+"/1/2/3/4/5")
+		w.Alive(at, at+"/1/2/3", at+"/1/2/3/4/5")
 		to := fmt.Sprint("n", i%3)
 		if i%5 == 4 {
 			to = "out:o"
 		}
-		mark := w.mark()
-		a.mv(at, to)
+		mark := w.Mark()
+		a.Move(at, to)
 		if to == "out:o" {
-			a.write("out:o/1/2/3/4/5/away")
+			a.Write("out:o/1/2/3/4/5/away")
 			to = "back"
-			a.mv("out:o", to)
+			a.Move("out:o", to)
 		}
-		a.write(to + "/1/2/x")
-		w.prove()
-		w.covered(mark, at, to+"/1/2/3/4/5/away", to+"/1/2/x")
+		a.Write(to + "/1/2/x")
+		w.Prove()
+		w.Covered(mark, at, to+"/1/2/3/4/5/away", to+"/1/2/x")
 		at = to
 	}
-	must(t, w.end())
+	watchertest.Must(t, w.End())
 }
 
 // TestBurst: the kernel's queue is read at once, however much there is.
 func TestBurst(t *testing.T) {
-	a := area{t, t.TempDir(), t.TempDir()}
+	a := watchertest.NewArea(t)
 	const dirs, files = 50, 1000
 	for d := range dirs {
-		a.mkdir(fmt.Sprint("d", d))
+		a.Mkdir(fmt.Sprint("d", d))
 	}
-	w := start(t, quick().watch, a.root)
+	w := watchertest.Start(t, quick().watch, a.Root)
 	for f := range files {
 		for d := range dirs {
-			fd, err := unix.Open(fmt.Sprintf("%s/d%d/%d", a.root, d, f), unix.O_CREAT|unix.O_WRONLY, 0o644)
-			must(t, err)
+			fd, err := unix.Open(fmt.Sprintf("%s/d%d/%d", a.Root, d, f), unix.O_CREAT|unix.O_WRONLY, 0o644)
+			watchertest.Must(t, err)
 			unix.Close(fd)
 		}
 	}
-	w.prove()
+	w.Prove()
 	seen := make(map[string]bool)
-	for _, c := range w.since(0) {
+	for _, c := range w.Since(0) {
 		seen[c.Path] = true
 	}
 	for d := range dirs {
@@ -416,12 +398,12 @@ func TestBurst(t *testing.T) {
 
 // TestWholeSystem: the root may be that of the whole system.
 func TestWholeSystem(t *testing.T) {
-	a := area{t, t.TempDir(), t.TempDir()}
-	w := start(t, quick().watch, "/", "/proc", "/sys", "/dev")
-	a.mkdir("d/e")
-	w.prove()
-	rel := strings.TrimPrefix(a.root, "/")
-	w.covered(0, rel+"/d/e")
-	w.alive(rel, rel+"/d", rel+"/d/e")
-	must(t, w.end())
+	a := watchertest.NewArea(t)
+	w := watchertest.Start(t, quick().watch, "/", "/proc", "/sys", "/dev")
+	a.Mkdir("d/e")
+	w.Prove()
+	rel := strings.TrimPrefix(a.Root, "/")
+	w.Covered(0, rel+"/d/e")
+	w.Alive(rel, rel+"/d", rel+"/d/e")
+	watchertest.Must(t, w.End())
 }

@@ -4,65 +4,46 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
-	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	trees "github.com/filewatch/filewatch/sdk/plugintest/tree"
 )
 
-// prove waits until the watch has reached a barrier.
-func (w *watched) prove() {
-	w.t.Helper()
-	reached := make(chan struct{})
-	w.barriers <- sdk.NewBarrier(func() { close(reached) })
-	select {
-	case <-reached:
-	case <-w.done:
-		w.t.Fatalf("watch ended: %v", w.err)
-	case <-time.After(patience):
-		w.t.Fatal("the barrier was not reached")
-	}
-}
-
 // What was done before a barrier has been reported when it is reached, without any wait.
 func TestBarrier(t *testing.T) {
-	leakCheck(t)
+	watchertest.LeakCheck(t)
 	root := t.TempDir()
 	churn := trees.NewChurn(1, root, trees.ChurnOptions{PlainNames: true})
 	churn.LogOnFailure(t)
 	churn.Run(100)
-	w := start(t, quick().watch, root)
-	a := area{t: t, root: root}
+	w := watchertest.Start(t, quick().watch, root)
+	a := watchertest.Area{T: t, Root: root}
 	for i := range 300 {
 		churn.Run(5)
-		mark := w.mark()
+		mark := w.Mark()
 		file := fmt.Sprintf("zz%d/deep/file", i)
-		a.mkdir(fmt.Sprintf("zz%d/deep", i))
-		a.write(file)
-		w.prove()
-		if !covered(w.since(mark), file) {
-			t.Fatalf("barrier %d was reached before %s was reported", i, file)
-		}
-		must(t, os.RemoveAll(a.path(fmt.Sprintf("zz%d", i))))
+		a.Mkdir(fmt.Sprintf("zz%d/deep", i))
+		a.Write(file)
+		w.Prove()
+		w.Covered(mark, file)
+		watchertest.Must(t, os.RemoveAll(a.Path(fmt.Sprintf("zz%d", i))))
 	}
-	must(t, w.end())
+	watchertest.Must(t, w.End())
 }
 
 // The other names of a file are known before the barrier is reached.
 func TestBarrierWaitsForLinks(t *testing.T) {
 	root := t.TempDir()
-	a := area{t: t, root: root}
-	a.mkdir("x", "y")
-	a.write("x/file")
-	must(t, os.Link(a.path("x/file"), a.path("y/link")))
-	w := start(t, quick().watch, root)
+	a := watchertest.Area{T: t, Root: root}
+	a.Mkdir("x", "y")
+	a.Write("x/file")
+	watchertest.Must(t, os.Link(a.Path("x/file"), a.Path("y/link")))
+	w := watchertest.Start(t, quick().watch, root)
 	for range 20 {
-		mark := w.mark()
-		a.write("x/file")
-		w.prove()
-		if !covered(w.since(mark), "y/link") {
-			t.Fatal("the barrier was reached before the other name was reported")
-		}
+		mark := w.Mark()
+		a.Write("x/file")
+		w.Prove()
+		w.Covered(mark, "y/link")
 	}
 }
 
@@ -71,27 +52,16 @@ func TestBarrierSurvivesOverflow(t *testing.T) {
 	root := t.TempDir()
 	small := production
 	small.queueLimit = 4 << 10
-	w := start(t, small.watch, root)
-	a := area{t: t, root: root}
+	w := watchertest.Start(t, small.watch, root)
+	a := watchertest.Area{T: t, Root: root}
 	for range 20 {
-		mark := w.mark()
+		mark := w.Mark()
 		for i := range 500 {
-			a.write(fmt.Sprint("file", i))
+			a.Write(fmt.Sprint("file", i))
 		}
-		w.prove()
+		w.Prove()
 		for i := range 500 {
-			if file := fmt.Sprint("file", i); !covered(w.since(mark), file) {
-				t.Fatalf("the barrier was reached before %s was reported", file)
-			}
+			w.Covered(mark, fmt.Sprint("file", i))
 		}
 	}
-}
-
-func covered(changes []sdk.Change, path string) bool {
-	for _, c := range changes {
-		if c.Covers(path) {
-			return true
-		}
-	}
-	return false
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 )
 
 // BenchmarkWalk measures the time until a tree of 11,000 directories with some files is watched.
@@ -12,25 +14,25 @@ func BenchmarkWalk(b *testing.B) {
 	for i := range 10 {
 		for j := range 1000 {
 			dir := fmt.Sprintf("%s/%d/%d", root, i, j)
-			must(b, os.MkdirAll(dir, 0o755))
+			watchertest.Must(b, os.MkdirAll(dir, 0o755))
 			for k := range 5 {
-				must(b, os.WriteFile(fmt.Sprintf("%s/%d", dir, k), nil, 0o644))
+				watchertest.Must(b, os.WriteFile(fmt.Sprintf("%s/%d", dir, k), nil, 0o644))
 			}
 		}
 	}
 	for b.Loop() {
-		w := start(b, defaultBackend, root)
-		w.stop()
-		<-w.done
+		w := watchertest.Start(b, defaultBackend, root)
+		w.Stop()
+		<-w.Done
 	}
 }
 
 // BenchmarkChange measures the time from a change to its report.
 func BenchmarkChange(b *testing.B) {
 	root := b.TempDir()
-	w := start(b, defaultBackend, root)
+	w := watchertest.Start(b, defaultBackend, root)
 	for b.Loop() {
-		must(b, os.WriteFile(root+"/f", nil, 0o644))
-		<-w.wake
+		watchertest.Must(b, os.WriteFile(root+"/f", nil, 0o644))
+		<-w.Wake
 	}
 }

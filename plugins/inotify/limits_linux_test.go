@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,10 +16,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/filewatch/filewatch/plugins/internal/relpath"
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk"
 )
 
-// quick is production with less patience.
+// quick is production with less watchertest.Patience.
 func quick() tuning {
 	tn := production
 	tn.tidy, tn.check, tn.retry = 10*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond
@@ -26,11 +28,11 @@ func quick() tuning {
 }
 
 // settled waits until exactly the paths are unwatched.
-func (w *watched) settled(paths ...string) (reason string) {
-	w.t.Helper()
-	w.eventually(func() string {
+func settled(w *watchertest.Watched, paths ...string) (reason string) {
+	w.T.Helper()
+	w.Eventually(func() string {
 		var got []string
-		got, reason = w.unwatched()
+		got, reason = w.Blind()
 		if !slices.Equal(got, paths) {
 			return fmt.Sprintf("unwatched are %q, want %q: %s", got, paths, reason)
 		}
@@ -42,27 +44,27 @@ func (w *watched) settled(paths ...string) (reason string) {
 // TestWatchLimit reaches the limit, in a user namespace: what is watched stays watched, the rest is
 // named with the remedy, and all is well once the limit is raised.
 func TestWatchLimit(t *testing.T) {
-	if !inside(t, syscall.CLONE_NEWUSER) {
+	if !watchertest.Inside(t, watchertest.OwnUser) {
 		return
 	}
-	leakCheck(t)
-	a := area{t, t.TempDir(), t.TempDir()}
+	watchertest.LeakCheck(t)
+	a := watchertest.NewArea(t)
 	for i := range 10 {
-		a.mkdir(fmt.Sprintf("%d/a/b", i))
+		a.Mkdir(fmt.Sprintf("%d/a/b", i))
 	}
 	setLimit(t, "max_inotify_watches", 20)
-	w := start(t, quick().watch, a.root)
+	w := watchertest.Start(t, quick().watch, a.Root)
 	var paths []string
 	var reason string
-	w.eventually(func() string {
-		if paths, reason = w.unwatched(); len(paths) == 0 {
+	w.Eventually(func() string {
+		if paths, reason = w.Blind(); len(paths) == 0 {
 			return "nothing is unwatched"
 		}
 		return ""
 	})
 	blind := sdk.Change{}
 	dirs := 0
-	for _, d := range a.tree() {
+	for _, d := range a.Dirs() {
 		if slices.ContainsFunc(paths, func(p string) bool { return sdk.Change{Path: p, Scope: sdk.ScopeSubtree}.Covers(d) }) {
 			dirs++
 		}
@@ -82,68 +84,68 @@ func TestWatchLimit(t *testing.T) {
 
 	// A rename takes what is not watched along.
 	top, rest, _ := strings.Cut(blind.Path, "/")
-	a.mv(top, "renamed")
-	w.eventually(func() string {
-		got, _ := w.unwatched()
+	a.Move(top, "renamed")
+	w.Eventually(func() string {
+		got, _ := w.Blind()
 		if want := relpath.Join("renamed", rest); !slices.Contains(got, strings.TrimSuffix(want, "/")) {
 			return fmt.Sprintf("%q is not in %q", want, got)
 		}
 		return ""
 	})
-	mark := w.mark()
+	mark := w.Mark()
 	setLimit(t, "max_inotify_watches", 100)
-	if reason := w.settled(); reason != "" {
+	if reason := settled(w); reason != "" {
 		t.Errorf("a reason %q for nothing", reason)
 	}
-	got, _ := w.unwatched()
-	w.covers(mark, append(got, "renamed/"+rest)...)
-	w.alive(a.tree()...)
+	got, _ := w.Blind()
+	w.Covers(mark, append(got, "renamed/"+rest)...)
+	w.Alive(a.Dirs()...)
 }
 
 // TestNoWatchAtAll starts with the limit used up.
 func TestNoWatchAtAll(t *testing.T) {
-	if !inside(t, syscall.CLONE_NEWUSER) {
+	if !watchertest.Inside(t, watchertest.OwnUser) {
 		return
 	}
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("d/e")
+	a := watchertest.NewArea(t)
+	a.Mkdir("d/e")
 	setLimit(t, "max_inotify_watches", 0)
-	w := start(t, quick().watch, a.root)
-	if reason := w.settled(""); !strings.Contains(reason, "the root needs one") || !strings.Contains(reason, "sysctl -w user.max_inotify_watches=") {
+	w := watchertest.Start(t, quick().watch, a.Root)
+	if reason := settled(w, ""); !strings.Contains(reason, "the root needs one") || !strings.Contains(reason, "sysctl -w user.max_inotify_watches=") {
 		t.Errorf("reason %q", reason)
 	}
 	setLimit(t, "max_inotify_watches", 10)
-	w.settled()
-	w.covers(0, "", "d/e/f")
-	w.alive(a.tree()...)
-	a.rm("")
-	<-w.done
-	if !sdk.IsRootLost(w.err) {
-		t.Errorf("got %v", w.err)
+	settled(w)
+	w.Covers(0, "", "d/e/f")
+	w.Alive(a.Dirs()...)
+	a.Remove("")
+	<-w.Done
+	if !sdk.IsRootLost(w.Err) {
+		t.Errorf("got %v", w.Err)
 	}
 }
 
 func TestInstanceLimit(t *testing.T) {
-	if !inside(t, syscall.CLONE_NEWUSER) {
+	if !watchertest.Inside(t, watchertest.OwnUser) {
 		return
 	}
 	setLimit(t, "max_inotify_instances", 0)
-	err := watchInotify(context.Background(), t.TempDir(), nil, nil, newRecorder())
+	err := watchInotify(context.Background(), t.TempDir(), nil, nil, watchertest.NewRecorder())
 	if !sdk.IsMisconfigured(err) || !strings.Contains(err.Error(), "sysctl -w user.max_inotify_instances=") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestFileLimit(t *testing.T) {
-	if !inside(t, 0) {
+	if !watchertest.Inside(t, syscall.SysProcAttr{}) {
 		return
 	}
 	root := t.TempDir()
 	var before unix.Rlimit
-	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
-	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: before.Max}))
-	err := watchInotify(context.Background(), root, nil, nil, newRecorder())
-	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before))
+	watchertest.Must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
+	watchertest.Must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: before.Max}))
+	err := watchInotify(context.Background(), root, nil, nil, watchertest.NewRecorder())
+	watchertest.Must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before))
 	if !sdk.IsMisconfigured(err) || !strings.Contains(err.Error(), "LimitNOFILE=") {
 		t.Errorf("got %v", err)
 	}
@@ -151,46 +153,46 @@ func TestFileLimit(t *testing.T) {
 
 // TestUnreadable runs as a user that may not read everything.
 func TestUnreadable(t *testing.T) {
-	if !inside(t, 0) {
+	if !watchertest.Inside(t, syscall.SysProcAttr{}) {
 		return
 	}
 	root := t.TempDir()
 	const nobody = 65534
-	must(t, os.Chown(root, nobody, nobody))
-	must(t, os.Chmod(filepath.Dir(root), 0o755))
-	must(t, syscall.Setresuid(nobody, nobody, 0))
-	t.Cleanup(func() { must(t, syscall.Setresuid(0, 0, 0)) })
-	a := area{t, root, ""}
-	a.mkdir("closed/d/e", "noenter/d", "open/d")
-	must(t, os.Chmod(root+"/closed", 0))
-	must(t, os.Chmod(root+"/noenter", 0o600))
+	watchertest.Must(t, os.Chown(root, nobody, nobody))
+	watchertest.Must(t, os.Chmod(filepath.Dir(root), 0o755))
+	watchertest.Must(t, syscall.Setresuid(nobody, nobody, 0))
+	t.Cleanup(func() { watchertest.Must(t, syscall.Setresuid(0, 0, 0)) })
+	a := watchertest.Area{T: t, Root: root}
+	a.Mkdir("closed/d/e", "noenter/d", "open/d")
+	watchertest.Must(t, os.Chmod(root+"/closed", 0))
+	watchertest.Must(t, os.Chmod(root+"/noenter", 0o600))
 	tn := quick()
 	tn.retry = time.Hour // it must heal because of the event
-	w := start(t, tn.watch, root)
-	reason := w.settled("closed", "noenter/d")
+	w := watchertest.Start(t, tn.watch, root)
+	reason := settled(w, "closed", "noenter/d")
 	if !strings.Contains(reason, "permission denied") {
 		t.Errorf("reason %q", reason)
 	}
-	w.alive("open/d", "open")
-	mark := w.mark()
-	must(t, os.Chmod(root+"/closed", 0o755))
-	w.settled("noenter/d")
-	w.covers(mark, "closed/d/e/f")
-	must(t, os.Chmod(root+"/noenter", 0o755))
-	w.settled()
-	w.covers(mark, "noenter/d/f")
-	w.alive(a.tree()...)
+	w.Alive("open/d", "open")
+	mark := w.Mark()
+	watchertest.Must(t, os.Chmod(root+"/closed", 0o755))
+	settled(w, "noenter/d")
+	w.Covers(mark, "closed/d/e/f")
+	watchertest.Must(t, os.Chmod(root+"/noenter", 0o755))
+	settled(w)
+	w.Covers(mark, "noenter/d/f")
+	w.Alive(a.Dirs()...)
 
 	// A directory that becomes unreadable is noticed when something in it has to be looked at.
-	must(t, os.Chmod(root+"/open", 0o300))
-	a.mkdir("open/new/deep")
-	w.covers(mark, "open/new")
-	must(t, os.Chmod(root+"/open", 0o755))
-	w.settled()
-	w.alive(a.tree()...)
+	watchertest.Must(t, os.Chmod(root+"/open", 0o300))
+	a.Mkdir("open/new/deep")
+	w.Covers(mark, "open/new")
+	watchertest.Must(t, os.Chmod(root+"/open", 0o755))
+	settled(w)
+	w.Alive(a.Dirs()...)
 
-	must(t, os.Chmod(root, 0))
-	err := watchInotify(context.Background(), root, nil, nil, newRecorder())
+	watchertest.Must(t, os.Chmod(root, 0))
+	err := watchInotify(context.Background(), root, nil, nil, watchertest.NewRecorder())
 	if !sdk.IsMisconfigured(err) || !strings.Contains(err.Error(), "permission denied") {
 		t.Errorf("got %v", err)
 	}
@@ -201,4 +203,10 @@ func TestRoomy(t *testing.T) {
 	if diff := cmp.Diff([]int64{2, 16384, 524288, 2097152}, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// setLimit sets a limit of the user namespace.
+func setLimit(t *testing.T, name string, value int) {
+	t.Helper()
+	watchertest.Must(t, os.WriteFile("/proc/sys/user/"+name, []byte(strconv.Itoa(value)), 0o644))
 }

@@ -5,12 +5,12 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -39,132 +39,132 @@ not a mount
 
 // TestMounts mounts things in a mount namespace of its own.
 func TestMounts(t *testing.T) {
-	if !inside(t, syscall.CLONE_NEWNS) {
+	if !watchertest.Inside(t, watchertest.OwnMounts) {
 		return
 	}
-	leakCheck(t)
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("m/covered/x", "src/in/deep", "bind", "moved", "skip")
+	watchertest.LeakCheck(t)
+	a := watchertest.NewArea(t)
+	a.Mkdir("m/covered/x", "src/in/deep", "bind", "moved", "skip")
 	tn := quick()
-	w := start(t, tn.watch, a.root, "/skip")
-	mount := func(at string) { must(t, unix.Mount("none", a.path(at), "tmpfs", 0, "")) }
-	umount := func(at string) { must(t, unix.Unmount(a.path(at), 0)) }
+	w := watchertest.Start(t, tn.watch, a.Root, "/skip")
+	mount := func(at string) { watchertest.Must(t, unix.Mount("none", a.Path(at), "tmpfs", 0, "")) }
+	umount := func(at string) { watchertest.Must(t, unix.Unmount(a.Path(at), 0)) }
 
 	t.Run("over a directory", func(t *testing.T) {
-		mark := w.mark()
+		mark := w.Mark()
 		mount("m")
-		a.mkdir("m/new/y")
-		w.covers(mark, "m/new/y")
-		w.alive("m", "m/new", "m/new/y")
-		mark = w.mark()
-		must(t, os.Chmod(a.path("m"), 0o700))
-		w.reports(mark, "m")
+		a.Mkdir("m/new/y")
+		w.Covers(mark, "m/new/y")
+		w.Alive("m", "m/new", "m/new/y")
+		mark = w.Mark()
+		watchertest.Must(t, os.Chmod(a.Path("m"), 0o700))
+		w.Reports(mark, "m")
 	})
 	t.Run("a mount in a mount", func(t *testing.T) {
-		mark := w.mark()
+		mark := w.Mark()
 		mount("m/new")
-		w.covers(mark, "m/new")
-		w.alive("m/new")
-		mark = w.mark()
+		w.Covers(mark, "m/new")
+		w.Alive("m/new")
+		mark = w.Mark()
 		umount("m/new")
-		w.covers(mark, "m/new/y")
-		w.alive("m/new", "m/new/y")
+		w.Covers(mark, "m/new/y")
+		w.Alive("m/new", "m/new/y")
 	})
 	t.Run("unmounted", func(t *testing.T) {
-		mark := w.mark()
+		mark := w.Mark()
 		umount("m")
-		w.covers(mark, "m/covered/x")
-		w.alive("m", "m/covered", "m/covered/x")
-		watchesExactly(t, w, a.root, without(a.tree(), "skip"))
+		w.Covers(mark, "m/covered/x")
+		w.Alive("m", "m/covered", "m/covered/x")
+		watchesExactly(t, w, a.Root, without(a.Dirs(), "skip"))
 	})
 	t.Run("one directory at two places", func(t *testing.T) {
-		mark := w.mark()
-		must(t, unix.Mount(a.path("src"), a.path("bind"), "", unix.MS_BIND, ""))
-		w.covers(mark, "bind/in/deep")
+		mark := w.Mark()
+		watchertest.Must(t, unix.Mount(a.Path("src"), a.Path("bind"), "", unix.MS_BIND, ""))
+		w.Covers(mark, "bind/in/deep")
 		both := func(file string) {
-			mark := w.mark()
-			a.write("src/" + file)
-			w.reports(mark, "src/"+file, "bind/"+file)
-			mark = w.mark()
-			a.rm("bind/" + file)
-			w.reports(mark, "src/"+file, "bind/"+file)
+			mark := w.Mark()
+			a.Write("src/" + file)
+			w.Reports(mark, "src/"+file, "bind/"+file)
+			mark = w.Mark()
+			a.Remove("bind/" + file)
+			w.Reports(mark, "src/"+file, "bind/"+file)
 		}
 		both("in/deep/f")
-		mark = w.mark()
-		a.mkdir("bind/in/made/x")
-		w.covers(mark, "src/in/made/x", "bind/in/made/x")
+		mark = w.Mark()
+		a.Mkdir("bind/in/made/x")
+		w.Covers(mark, "src/in/made/x", "bind/in/made/x")
 		both("in/made/x/f")
-		mark = w.mark()
-		a.mv("src/in", "src/out")
-		w.covers(mark, "src/in", "bind/in", "src/out/made", "bind/out/made")
+		mark = w.Mark()
+		a.Move("src/in", "src/out")
+		w.Covers(mark, "src/in", "bind/in", "src/out/made", "bind/out/made")
 		both("out/deep/f")
 		both("out/made/x/f")
-		a.rm("bind/out/made")
+		a.Remove("bind/out/made")
 		both("out/deep/g")
 
-		mark = w.mark()
-		a.mv("src/out/deep", "moved/deep")
-		a.write("moved/deep/f")
-		w.covers(mark, "moved/deep/f", "src/out/deep", "bind/out/deep")
-		w.alive("moved/deep")
-		mark = w.mark()
-		a.mv("moved/deep", "src/out/deep")
-		w.covers(mark, "src/out/deep", "bind/out/deep")
+		mark = w.Mark()
+		a.Move("src/out/deep", "moved/deep")
+		a.Write("moved/deep/f")
+		w.Covers(mark, "moved/deep/f", "src/out/deep", "bind/out/deep")
+		w.Alive("moved/deep")
+		mark = w.Mark()
+		a.Move("moved/deep", "src/out/deep")
+		w.Covers(mark, "src/out/deep", "bind/out/deep")
 		both("out/deep/f")
 
-		mark = w.mark()
+		mark = w.Mark()
 		umount("bind")
-		w.covers(mark, "bind/out/deep")
-		a.write("bind/only", "src/out/deep/f")
-		w.reports(mark, "bind/only", "src/out/deep/f")
-		mark = w.mark()
-		a.write("src/out/g")
-		w.reports(mark, "src/out/g")
-		for _, c := range w.since(mark) {
+		w.Covers(mark, "bind/out/deep")
+		a.Write("bind/only", "src/out/deep/f")
+		w.Reports(mark, "bind/only", "src/out/deep/f")
+		mark = w.Mark()
+		a.Write("src/out/g")
+		w.Reports(mark, "src/out/g")
+		for _, c := range w.Since(mark) {
 			if strings.HasPrefix(c.Path, "bind/out") {
 				t.Errorf("%+v is no longer there", c)
 			}
 		}
-		watchesExactly(t, w, a.root, without(a.tree(), "skip"))
+		watchesExactly(t, w, a.Root, without(a.Dirs(), "skip"))
 	})
 	t.Run("the root inside itself", func(t *testing.T) {
-		mark := w.mark()
-		must(t, unix.Mount(a.root, a.path("bind"), "", unix.MS_BIND, ""))
-		w.covers(mark, "bind/src")
-		a.write("src/out/h")
-		w.reports(mark, "src/out/h", "bind/src/out/h")
-		mark = w.mark()
+		mark := w.Mark()
+		watchertest.Must(t, unix.Mount(a.Root, a.Path("bind"), "", unix.MS_BIND, ""))
+		w.Covers(mark, "bind/src")
+		a.Write("src/out/h")
+		w.Reports(mark, "src/out/h", "bind/src/out/h")
+		mark = w.Mark()
 		umount("bind")
-		w.covers(mark, "bind")
-		w.alive("bind", "src/out")
-		watchesExactly(t, w, a.root, without(a.tree(), "skip"))
+		w.Covers(mark, "bind")
+		w.Alive("bind", "src/out")
+		watchesExactly(t, w, a.Root, without(a.Dirs(), "skip"))
 	})
 	t.Run("a directory above a mount is renamed", func(t *testing.T) {
-		mark := w.mark()
-		a.mkdir("top/mid/at")
-		w.covers(mark, "top/mid/at")
-		mark = w.mark()
+		mark := w.Mark()
+		a.Mkdir("top/mid/at")
+		w.Covers(mark, "top/mid/at")
+		mark = w.Mark()
 		mount("top/mid/at")
-		w.covers(mark, "top/mid/at")
-		w.alive("top/mid/at")
-		a.mv("top", "pot")
-		w.alive("pot/mid/at", "pot/mid")
-		mark = w.mark()
-		a.mkdir("pot/mid/at/x")
-		w.covers(mark, "pot/mid/at/x")
-		w.alive("pot/mid/at/x")
-		mark = w.mark()
+		w.Covers(mark, "top/mid/at")
+		w.Alive("top/mid/at")
+		a.Move("top", "pot")
+		w.Alive("pot/mid/at", "pot/mid")
+		mark = w.Mark()
+		a.Mkdir("pot/mid/at/x")
+		w.Covers(mark, "pot/mid/at/x")
+		w.Alive("pot/mid/at/x")
+		mark = w.Mark()
 		umount("pot/mid/at")
-		w.covers(mark, "pot/mid/at")
-		w.alive("pot/mid/at", "pot/mid")
+		w.Covers(mark, "pot/mid/at")
+		w.Alive("pot/mid/at", "pot/mid")
 	})
 	t.Run("excluded", func(t *testing.T) {
-		mark := w.mark()
+		mark := w.Mark()
 		mount("skip")
-		a.write("skip/f")
+		a.Write("skip/f")
 		mount("moved") // comes after it
-		w.covers(mark, "moved")
-		for _, c := range w.since(mark) {
+		w.Covers(mark, "moved")
+		for _, c := range w.Since(mark) {
 			if strings.HasPrefix(c.Path, "skip") {
 				t.Errorf("%+v is excluded", c)
 			}
@@ -172,71 +172,71 @@ func TestMounts(t *testing.T) {
 		umount("moved")
 		umount("skip")
 	})
-	if slices.ContainsFunc(w.since(0), whole) {
+	if slices.ContainsFunc(w.Since(0), watchertest.Whole) {
 		t.Error("needless comparison of everything")
 	}
-	must(t, w.end())
+	watchertest.Must(t, w.End())
 }
 
 // TestRootMount: the root is a mount of its own, which can be unmounted while it is watched.
 func TestRootMount(t *testing.T) {
-	if !inside(t, syscall.CLONE_NEWNS) {
+	if !watchertest.Inside(t, watchertest.OwnMounts) {
 		return
 	}
-	leakCheck(t)
+	watchertest.LeakCheck(t)
 	dir := t.TempDir()
 	for _, above := range []string{"", "/sub"} {
-		must(t, unix.Mount("none", dir, "tmpfs", 0, ""))
+		watchertest.Must(t, unix.Mount("none", dir, "tmpfs", 0, ""))
 		root := dir + above
-		must(t, os.MkdirAll(root+"/d/e", 0o755))
-		w := start(t, production.watch, root)
-		w.alive("", "d/e")
-		must(t, unix.Unmount(dir, 0))
-		<-w.done
-		if !sdk.IsRootLost(w.err) {
-			t.Errorf("got %v", w.err)
+		watchertest.Must(t, os.MkdirAll(root+"/d/e", 0o755))
+		w := watchertest.Start(t, production.watch, root)
+		w.Alive("", "d/e")
+		watchertest.Must(t, unix.Unmount(dir, 0))
+		<-w.Done
+		if !sdk.IsRootLost(w.Err) {
+			t.Errorf("got %v", w.Err)
 		}
 
-		must(t, os.MkdirAll(root, 0o755))
-		w = start(t, production.watch, root)
-		must(t, unix.Mount("none", dir, "tmpfs", 0, ""))
-		<-w.done
-		if !sdk.IsRootLost(w.err) {
-			t.Errorf("mounted over: got %v", w.err)
+		watchertest.Must(t, os.MkdirAll(root, 0o755))
+		w = watchertest.Start(t, production.watch, root)
+		watchertest.Must(t, unix.Mount("none", dir, "tmpfs", 0, ""))
+		<-w.Done
+		if !sdk.IsRootLost(w.Err) {
+			t.Errorf("mounted over: got %v", w.Err)
 		}
-		must(t, unix.Unmount(dir, 0))
+		watchertest.Must(t, unix.Unmount(dir, 0))
 	}
 }
 
 // TestManyMounts comes and goes with mounts while the tree changes.
 func TestManyMounts(t *testing.T) {
-	if !inside(t, syscall.CLONE_NEWNS) {
+	if !watchertest.Inside(t, watchertest.OwnMounts) {
 		return
 	}
-	a := area{t, t.TempDir(), t.TempDir()}
-	a.mkdir("src/x")
-	w := start(t, quick().watch, a.root)
+	a := watchertest.NewArea(t)
+	a.Mkdir("src/x")
+	w := watchertest.Start(t, quick().watch, a.Root)
 	for i := range 60 {
 		at := fmt.Sprintf("m%d", i%5)
-		a.mkdir(at)
+		a.Mkdir(at)
 		if i%2 == 0 {
-			must(t, unix.Mount("none", a.path(at), "tmpfs", 0, ""))
+			watchertest.Must(t, unix.Mount("none", a.Path(at), "tmpfs", 0, ""))
 		} else {
-			must(t, unix.Mount(a.path("src"), a.path(at), "", unix.MS_BIND, ""))
+			watchertest.Must(t, unix.Mount(a.Path("src"), a.Path(at), "", unix.MS_BIND, ""))
 		}
-		a.mkdir(at+"/x/y", at+"/z")
-		a.mv(at+"/z", at+"/x/y/z")
+		a.Mkdir(at+"/x/y", at+"/z")
+		a.Move(at+"/z", at+"/x/y/z")
 		if i%3 > 0 {
-			must(t, unix.Unmount(a.path(at), unix.MNT_DETACH))
+			watchertest.Must(t, unix.Unmount(a.Path(at), unix.MNT_DETACH))
 		}
-		a.rm("src/x/y")
+		a.Remove("src/x/y")
 	}
-	for _, d := range a.tree() {
-		w.alive(d)
+	for _, d := range a.Dirs() {
+		w.Alive(d)
 	}
-	must(t, w.end())
+	watchertest.Must(t, w.End())
 	for i := range 5 {
-		for unix.Unmount(a.path(fmt.Sprintf("m%d", i)), unix.MNT_DETACH) == nil {
+		for unix.Unmount(a.Path(fmt.Sprintf("m%d", i)), unix.MNT_DETACH) == nil {
 		}
 	}
 }
