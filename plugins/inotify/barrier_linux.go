@@ -16,7 +16,7 @@ import (
 // have been.
 type barriers struct {
 	kernel *kernel
-	dir    string // "" before the first barrier
+	dir    string // "" when it could not be made yet
 	wd     int32
 	last   int
 	laid   map[string]sdk.Barrier // by the name of the file, whose event is awaited
@@ -31,8 +31,11 @@ type met struct {
 	search    uint64 // of links that has to end then
 }
 
+// newBarriers takes a watch before the tree does, which may take all that there are.
 func newBarriers(k *kernel) *barriers {
-	return &barriers{kernel: k, wd: noWatch, laid: make(map[string]sdk.Barrier)}
+	b := &barriers{kernel: k, wd: noWatch, laid: make(map[string]sdk.Barrier)}
+	b.start()
+	return b
 }
 
 // lay makes the kernel queue an event behind all those before. Where there is no room for that, at a

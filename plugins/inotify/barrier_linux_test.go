@@ -65,3 +65,34 @@ func TestBarrierSurvivesOverflow(t *testing.T) {
 		}
 	}
 }
+
+// Barriers are reached while files with several names are changed, and names come and go, without end.
+func TestBarrierDuringLinks(t *testing.T) {
+	a := watchertest.NewArea(t)
+	a.Write("f")
+	a.Link("f", "g")
+	w := watchertest.Start(t, quick().watch, a.Root)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = os.WriteFile(a.Path("f"), []byte("x"), 0o644)
+				_ = os.Link(a.Path("f"), a.Path("h"))
+				_ = os.WriteFile(a.Path("h"), []byte("y"), 0o644)
+				_ = os.Remove(a.Path("h"))
+			}
+		}
+	}()
+	for range 5 {
+		mark := w.Mark()
+		a.Write("f")
+		w.Prove()
+		w.Covered(mark, "g")
+	}
+	close(stop)
+	<-stopped
+}

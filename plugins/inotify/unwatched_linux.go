@@ -140,15 +140,14 @@ func (w *watch) sendUnwatched() {
 	if dirs > 0 {
 		reasons = append(reasons, limitReason(dirs))
 	}
-	const foreign = "changes made on other hosts cause no events on the network file system %s"
 	if mountinfo.Remote(w.ownMount.fstype) {
 		paths = append(paths, "")
-		reason(w.ownMount.fstype, foreign, w.ownMount.fstype)
+		reason(w.ownMount.fstype, "%s", mountinfo.Foreign(w.ownMount.fstype))
 	}
 	for path, m := range w.mounts {
 		if mountinfo.Remote(m.fstype) && w.tree.find(path) != nil {
 			paths = append(paths, path)
-			reason(m.fstype, foreign, m.fstype)
+			reason(m.fstype, "%s", mountinfo.Foreign(m.fstype))
 		}
 	}
 	paths = relpath.Fewer(relpath.Topmost(paths), relpath.MaxUnwatched)

@@ -34,11 +34,12 @@ type Finder struct {
 	reporter sdk.Reporter
 	wake     chan struct{} // capacity 1: there is something to look for
 
-	mu     sync.Mutex // guards all below
-	next   order
-	begun  uint64 // searches
-	ended  uint64 // searches
-	linked bool   // some file may have several names
+	mu      sync.Mutex // guards all below
+	next    order
+	begun   uint64 // searches
+	ended   uint64 // searches
+	linked  bool   // some file may have several names
+	changed bool   // Changed was called since the last search began
 }
 
 // order is what a search has to find.
@@ -63,7 +64,7 @@ func New(root string, exclude *filter.Filter, r sdk.Reporter) *Finder {
 func (f *Finder) Changed(ino uint64, op sdk.Op) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.linked = true
+	f.linked, f.changed = true, true
 	f.next.inodes[ino] |= op
 	f.signal()
 }
@@ -148,14 +149,13 @@ func (f *Finder) searchNext(ctx context.Context) {
 	o := f.next
 	f.next = order{inodes: make(map[uint64]sdk.Op)}
 	f.begun++
-	linked := f.linked
-	f.linked = linked && o.since.IsZero() // or Changed says otherwise meanwhile
+	f.changed = false
 	f.mu.Unlock()
-	found := !o.empty() && f.search(ctx, o) || len(o.inodes) > 0
+	linked := !o.empty() && f.search(ctx, o) || len(o.inodes) > 0
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ended++
-	f.linked = f.linked || linked && found
+	f.linked = linked || f.changed || f.linked && o.since.IsZero()
 }
 
 // search reports what o asks for, and returns whether some file has several names. A directory that is

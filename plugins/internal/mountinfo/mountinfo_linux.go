@@ -23,15 +23,22 @@ type Mount struct {
 
 // remote lists the file systems that other hosts change without this kernel hearing of it.
 var remote = map[string]bool{
-	"9p": true, "afs": true, "beegfs": true, "ceph": true, "cifs": true, "fuse.glusterfs": true,
-	"fuse.rclone": true, "fuse.s3fs": true, "fuse.sshfs": true, "gfs2": true, "gpfs": true, "lustre": true,
-	"ncpfs": true, "nfs": true, "nfs4": true, "ocfs2": true, "smb3": true, "smbfs": true, "vboxsf": true,
-	"virtiofs": true, "vmhgfs": true,
+	"9p": true, "afs": true, "beegfs": true, "ceph": true, "cifs": true, "gfs2": true, "gpfs": true,
+	"lustre": true, "ncpfs": true, "nfs": true, "nfs4": true, "ocfs2": true, "smb3": true, "smbfs": true,
+	"vboxsf": true, "virtiofs": true, "vmhgfs": true,
 }
 
-// Remote reports whether file systems of the type are changed by other hosts without this kernel hearing
-// of it.
-func Remote(fstype string) bool { return remote[fstype] }
+// Remote reports whether file systems of the type are changed by other hosts or programs without this
+// kernel hearing of it. What a FUSE file system shows is up to the program that serves it; "fuseblk" is for
+// local disks.
+func Remote(fstype string) bool {
+	return remote[fstype] || fstype == "fuse" || strings.HasPrefix(fstype, "fuse.")
+}
+
+// Foreign says why what is on a file system of such a type is not watched.
+func Foreign(fstype string) string {
+	return "changes made elsewhere cause no events here on file systems of type " + fstype
+}
 
 // Parse returns the mounts in the text of a table. Of several at one path, the last one is on top.
 func Parse(table string) (mounts []Mount) {
