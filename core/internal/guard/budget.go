@@ -56,6 +56,7 @@ type Budget struct {
 	now      time.Time
 	entries  uint64 // as last told
 	approved bool
+	applied  bool // the approval, to the last full comparison that asked
 }
 
 // slot is what was deleted in a short time.
@@ -77,8 +78,11 @@ func (b *Budget) Allowed(now time.Time, entries uint64, full bool) uint64 {
 	defer b.mu.Unlock()
 	b.forget(now)
 	b.entries = entries
-	if b.approved && full {
-		return Any
+	if full {
+		b.applied = b.approved
+		if b.approved {
+			return Any
+		}
 	}
 	limit := b.limit.of(b.most())
 	if limit == Any {
@@ -115,12 +119,12 @@ func (b *Budget) Approve() {
 }
 
 // Compared notes that a full comparison has been carried out, after what it deleted was noted. It uses an
-// approval up; what was deleted under it, and before, no longer counts.
+// approval up that had been given when it asked; what was deleted under it, and before, no longer counts.
 func (b *Budget) Compared() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.approved {
-		b.approved, b.slots = false, nil
+	if b.applied {
+		b.approved, b.applied, b.slots = false, false, nil
 	}
 }
 

@@ -74,6 +74,20 @@ func TestBudgetApproved(t *testing.T) {
 	}
 }
 
+// Somebody approves while a comparison is under way that was not allowed anything yet.
+func TestBudgetApprovedMeanwhile(t *testing.T) {
+	b := NewBudget(Limit{Count: 10})
+	for _, want := range []uint64{10, Any, 10} {
+		if got := b.Allowed(noon, 0, true); got != want {
+			t.Errorf("%d allowed, want %d", got, want)
+		}
+		if want == 10 {
+			b.Approve()
+		}
+		b.Compared()
+	}
+}
+
 func TestBudgetCannotOverflow(t *testing.T) {
 	b := NewBudget(Limit{Count: 10})
 	b.Deleted(noon, math.MaxUint64, 0)
