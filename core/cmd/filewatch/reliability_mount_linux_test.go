@@ -1,0 +1,154 @@
+package main
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/filewatch/filewatch/core/internal/guard"
+	"github.com/filewatch/filewatch/sdk/plugintest/tree"
+)
+
+// mounts is a mount namespace that outlives the daemons in it, and is unseen by the rest of the machine.
+type mounts struct {
+	t   *testing.T
+	pid int
+}
+
+// newMounts makes a namespace until the end of the test.
+func newMounts(t *testing.T) *mounts {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root to mount")
+	}
+	cmd := exec.Command("sh", "-euc", "mount --make-rprivate /; echo; read end || :")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the mount namespace: %v", err)
+		}
+	})
+	if _, err := io.ReadFull(stdout, make([]byte, 1)); err != nil {
+		t.Fatalf("no mount namespace: %v", err)
+	}
+	return &mounts{t, cmd.Process.Pid}
+}
+
+// run runs commands there.
+func (m *mounts) run(script string) {
+	m.t.Helper()
+	if out, err := exec.Command("nsenter", "-t", itoa(m.pid), "-m", "sh", "-euc", script).CombinedOutput(); err != nil {
+		m.t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+}
+
+// path is where a path of the namespace is for us.
+func (m *mounts) path(path string) string { return filepath.Join("/proc", itoa(m.pid), "root", path) }
+
+// enter runs the daemon there.
+func (m *mounts) enter(cmd *exec.Cmd) {
+	nsenter, err := exec.LookPath("nsenter")
+	if err != nil {
+		cmd.Err = err
+		return
+	}
+	cmd.Args = append([]string{"nsenter", "-t", itoa(m.pid), "-m", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = nsenter
+}
+
+// The disk of a source is unmounted under a running daemon, and comes back.
+func TestUnmountedSource(t *testing.T) {
+	t.Parallel()
+	m := newMounts(t)
+	source, destination := dirs(t)
+	disk := source + ".disk"
+	shell(t, source, "rm first; mkdir '"+disk+"'")
+	// The file system itself stays, so that it is the same when it is mounted again.
+	m.run("mount -t tmpfs disk '" + disk + "'; mkdir '" + disk + "/dir'; echo 1 > '" + disk + "/dir/file'")
+	mount := func() { t.Helper(); m.run("mount --bind '" + disk + "' '" + source + "'") }
+	mount()
+	config := localSync("s", source, destination, "")
+	d := startDaemon(t, config, m.enter)
+	d.flushed(t)
+	same(t, m.path(source), destination)
+	before := snapshot(t, destination)
+	held := func() {
+		t.Helper()
+		hold := d.held(t, "s", guard.Unmounted, "nothing is mounted on "+source)
+		if !strings.Contains(strings.Join(hold.Commands, " "), "mount "+source) {
+			t.Errorf("it does not tell how to go on: %q", hold.Commands)
+		}
+		same(t, before, destination)
+	}
+
+	t.Log("unmounted while it runs")
+	m.run("umount '" + source + "'")
+	held()
+	if exit, _, _ := d.command("verify", "s", "-repair"); exit == 0 {
+		t.Error("an unmounted source was verified")
+	}
+	d.do("resync", "s")
+	held()
+
+	t.Log("restarted meanwhile")
+	d.stop(t, syscall.SIGTERM)
+	d = startDaemon(t, config, m.enter)
+	held()
+
+	t.Log("somebody makes files in the mount point")
+	writeFile(t, filepath.Join(source, "stray"), "not on the disk")
+	d.do("resync", "s")
+	held()
+	d.stop(t, syscall.SIGKILL)
+	d = startDaemon(t, config, m.enter)
+	held()
+
+	t.Log("and back, with news")
+	m.run("echo 2 > '" + disk + "/dir/new'; rm '" + disk + "/dir/file'")
+	mount()
+	tree.WaitEqual(t, m.path(source), destination, patience, tree.Options{})
+	d.flushed(t)
+	m.run("echo 3 > '" + source + "/later'")
+	d.flushed(t)
+	same(t, m.path(source), destination)
+}
+
+// Another file system in the source's place is not the source, be it empty or not, until somebody says so.
+func TestAnotherDiskOnTheSource(t *testing.T) {
+	t.Parallel()
+	m := newMounts(t)
+	source, destination := dirs(t)
+	config := localSync("s", source, destination, "")
+	d := startDaemon(t, config, m.enter)
+	d.flushed(t)
+	before := snapshot(t, destination)
+	m.run("mount -t tmpfs other '" + source + "'")
+	d.held(t, "s", guard.Replaced, "it is empty")
+	m.run("echo x > '" + source + "/x'")
+	d.do("resync", "s")
+	d.held(t, "s", guard.Replaced, "is not the directory it was")
+	same(t, before, destination)
+	d.stop(t, syscall.SIGTERM)
+	d = startDaemon(t, config, m.enter)
+	d.held(t, "s", guard.Replaced, "is not the directory it was")
+	same(t, before, destination)
+	m.run("umount '" + source + "'")
+	d.flushed(t)
+	same(t, before, destination)
+}
