@@ -292,7 +292,9 @@ func TestAllIsPolledWhileTheWatcherIsAway(t *testing.T) {
 		w.complete(false)
 		time.Sleep(grace / 2)
 		w.watch.next().Ready()
-		w.expect("back", "")
+		if got := w.take(); !slices.Contains(got, rescanAll) { // the minute may have been over, too
+			t.Errorf("back: %v", got)
+		}
 		time.Sleep(2 * grace)
 		if w.poll.next() != nil {
 			t.Error("polled although the watcher is back")

@@ -228,12 +228,15 @@ func unseen(t *testing.T, seed uint64) (proofs int) {
 	w.faulty = false
 	w.mu.Unlock()
 	time.Sleep(3 * time.Minute)
+	w.mu.Lock()
 	before := w.proofs
+	w.mu.Unlock()
 	prove()
 	time.Sleep(time.Minute)
+	complete, reason := r.Complete()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch complete, reason := func() (bool, string) { w.mu.Unlock(); defer w.mu.Lock(); return r.Complete() }(); {
+	switch {
 	case w.mistake != "":
 		t.Error(w.mistake)
 	case len(w.unseen) > 0:
