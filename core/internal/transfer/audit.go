@@ -29,6 +29,8 @@ const (
 type audit struct {
 	since       time.Time // the comparison before the one that is audited; zero = nothing is counted as missed
 	differences []sdk.Difference
+	counted     int  // from this one on they count as missed
+	held        bool // deletions were, so that what is deleted now may have been told long ago
 	more        bool // there were too many to remember
 
 	// reported is what the watcher told since the rescan was due, and what waited then; nil when nothing is
@@ -49,6 +51,8 @@ func (d *Destination) beginRescan() {
 		d.now.audit = a
 	}
 	a.since = d.now.lastFull
+	a.counted = len(a.differences)
+	a.held = d.now.deletions != nil
 	a.compared = false
 	a.reported = map[string]sdk.Scope{}
 	d.mu.Unlock()
@@ -71,6 +75,7 @@ func (d *Destination) beginAudit() *audit {
 		}
 		d.now.audit = &audit{}
 	}
+	d.now.audit.held = d.now.audit.held || d.now.deletions != nil
 	d.now.audit.proved = false
 	d.now.audit.transfers++
 	return d.now.audit
@@ -161,18 +166,20 @@ func (d *Destination) judgeAudit() {
 		d.mu.Unlock()
 		return
 	}
-	d.now.audit = nil
+	d.now.audit, d.now.judging = nil, a
+	d.now.judged++
 	d.mu.Unlock()
+	defer d.judged()
 	if a.more && d.config.Watch.Looks() {
 		d.queue.Add(time.Now(), everything)
 	}
 	var missed []string
-	for _, diff := range a.differences {
-		info, err := d.config.Lstat(filepath.Join(d.config.Source, diff.Path))
-		if errors.Is(err, os.ErrNotExist) && diff.Kind != sdk.Extra {
-			d.Add(sdk.Change{Path: diff.Path})
+	for i, diff := range a.differences {
+		info := d.look(diff)
+		if diff.Kind == sdk.Extra && a.held {
+			continue
 		}
-		if !a.since.IsZero() && !a.covers(diff.Path) && d.changedAfter(diff.Path, info, a.since) {
+		if !a.since.IsZero() && i >= a.counted && !a.covers(diff.Path) && d.changedAfter(diff.Path, info, a.since) {
 			missed = append(missed, sdk.Change{Path: diff.Path}.String())
 		}
 	}
@@ -183,6 +190,45 @@ func (d *Destination) judgeAudit() {
 	missed = slices.Compact(missed)
 	d.update(func(s *situation) { s.missed += uint64(len(missed)) })
 	d.config.Logger.Warn("the comparison found changes that the watcher should have reported", "paths", len(missed), "some", missed[:min(len(missed), maxMissed)])
+}
+
+// look looks at the source's entry for a difference that was mended, and marks it dirty when it has gone
+// again.
+func (d *Destination) look(diff sdk.Difference) os.FileInfo {
+	info, err := d.config.Lstat(filepath.Join(d.config.Source, diff.Path))
+	if errors.Is(err, os.ErrNotExist) && diff.Kind != sdk.Extra {
+		d.Add(sdk.Change{Path: diff.Path})
+	}
+	return info
+}
+
+// lookAgain looks at everything that has been mended and not been judged. It reports whether there may
+// have been anything since so many audits had been judged.
+func (d *Destination) lookAgain(judged uint64) bool {
+	d.mu.Lock()
+	var differences []sdk.Difference
+	for _, a := range []*audit{d.now.audit, d.now.judging} {
+		if a != nil {
+			differences = append(differences, a.differences...)
+		}
+	}
+	any := len(differences) > 0 || d.now.judged != judged
+	d.mu.Unlock()
+	for _, diff := range differences {
+		d.look(diff)
+	}
+	return any
+}
+
+// judged takes a proof that has come meanwhile.
+func (d *Destination) judged() {
+	d.mu.Lock()
+	proof := d.now.deferred
+	d.now.judging, d.now.deferred = nil, deferred{}
+	d.mu.Unlock()
+	if !proof.asked.IsZero() {
+		d.proved(proof.n, proof.asked)
+	}
 }
 
 // changedAfter reports whether the source's entry, or else the directory above what is not there, has

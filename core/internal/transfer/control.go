@@ -33,9 +33,10 @@ func (d *Destination) ApproveDeletions() *guard.Hold {
 	hold := d.deletionHold()
 	if hold != nil {
 		d.ApproveNext()
+		// In this order there is no moment when nothing is held and nothing to do.
+		d.Resync()
 		d.update(func(s *situation) { s.deletions = nil })
 		d.remember(true)
-		d.Resync()
 	}
 	return hold
 }
@@ -79,12 +80,31 @@ func (d *Destination) Flush(ctx context.Context) error {
 			return errors.New("the watcher has not proved yet that it has told everything")
 		}
 	}
+	d.mu.Lock()
+	judged := d.now.judged
+	d.mu.Unlock()
+	if err := d.drain(ctx); err != nil {
+		return err
+	}
+	// What came and went between two looks is told by nobody.
+	if d.lookAgain(judged) {
+		return d.drain(ctx)
+	}
+	return nil
+}
+
+// drain waits until everything is confirmed that has reached Add.
+func (d *Destination) drain(ctx context.Context) error {
 	now := time.Now()
 	d.queue.Hurry(now)
 	for {
 		news := d.listen()
 		stats := d.queue.Stats()
 		if stats.Oldest.IsZero() || stats.Oldest.After(now) {
+			// Deletions that are held are not in the queue.
+			if hold := d.deletionHold(); hold != nil {
+				return hold
+			}
 			return nil
 		}
 		if err := d.obstacle(); err != nil {

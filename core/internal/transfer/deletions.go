@@ -61,8 +61,8 @@ func (d *Destination) leftOut(ctx context.Context, req sdk.SyncRequest) (left sd
 	return left, err
 }
 
-// afterDeletions acts on what a transport did not delete.
-func (d *Destination) afterDeletions(req sdk.SyncRequest, result sdk.Result, full bool, allowed uint64, left sdk.Withheld) {
+// afterDeletions acts on what a transport did not delete. It reports whether the same batch is to go again.
+func (d *Destination) afterDeletions(result sdk.Result, full bool, allowed uint64, left sdk.Withheld) (again bool) {
 	now := time.Now()
 	budget := d.config.Budget
 	if full {
@@ -76,16 +76,13 @@ func (d *Destination) afterDeletions(req sdk.SyncRequest, result sdk.Result, ful
 		if full {
 			d.releaseDeletions()
 		}
-		return
+		return false
 	}
 	entries := d.config.Guard.Entries()
 	// More may be allowed by now: this comparison has counted the source, or this batch has created
 	// something.
 	if more := budget.Allowed(now, entries, full); more > allowed && left.Count <= more {
-		for _, c := range req.Changes {
-			d.queue.Add(now, c)
-		}
-		return
+		return true
 	}
 	hold := budget.Hold(now, guard.Excess{Sync: d.config.Sync, Destination: d.String(), Count: left.Count, Sample: left.Sample})
 	d.mu.Lock()
@@ -99,9 +96,10 @@ func (d *Destination) afterDeletions(req sdk.SyncRequest, result sdk.Result, ful
 	if !full {
 		// Only a comparison of everything counts all that would go.
 		d.compareHeld()
-		return
+		return false
 	}
 	d.say(hclog.Error, "deletions are held", errors.New(hold.Error()))
+	return false
 }
 
 // compareHeld compares everything, to see whether the deletions are still too many.

@@ -137,15 +137,20 @@ var everything = sdk.Change{Scope: sdk.ScopeSubtree}
 // ends.
 func (d *Destination) Run(ctx, abort context.Context) {
 	for d.waitDue(ctx) {
-		if !d.mayAct(ctx) {
-			continue
-		}
 		if !d.acquire(ctx) {
 			return
 		}
-		err := d.next(abort)
+		// Now, for to wait for the transport may have taken long.
+		hold := d.check()
+		var err error
+		if hold == nil {
+			err = d.next(abort)
+		}
 		d.release()
 		switch {
+		case hold != nil:
+			d.say(hclog.Error, "held", hold)
+			d.wait(ctx, holdPoll)
 		case err == nil:
 			d.worked()
 			d.prove()
@@ -160,15 +165,11 @@ func (d *Destination) Run(ctx, abort context.Context) {
 	}
 }
 
-// mayAct reports whether the source is what it should be; if not, it waits a while.
-func (d *Destination) mayAct(ctx context.Context) bool {
+// check returns why the source must not be acted on, nil if it may.
+func (d *Destination) check() error {
 	err := d.config.Guard.Check()
 	d.update(func(s *situation) { s.held = err != nil })
-	if err != nil {
-		d.say(hclog.Error, "held", err)
-		d.wait(ctx, holdPoll)
-	}
-	return err == nil
+	return err
 }
 
 // next transfers what is due.
@@ -179,11 +180,11 @@ func (d *Destination) next(ctx context.Context) error {
 		return nil
 	}
 	started := time.Now()
-	result, err := d.transfer(ctx, batch, audit)
+	result, again, err := d.transfer(ctx, batch, audit)
 	switch {
 	case err == nil:
 		d.plain = 0
-		d.queue.Done(time.Now(), batch, result.Failed)
+		d.sent(batch, result, again)
 		d.logSent(batch, result, time.Since(started))
 		return nil
 	case !d.mayBeOnePath(ctx, batch, err):
@@ -198,6 +199,15 @@ func (d *Destination) next(ctx context.Context) error {
 		d.queue.Split(time.Now(), batch)
 	}
 	return err
+}
+
+// sent confirms what a transfer of a batch has settled.
+func (d *Destination) sent(batch *queue.Batch, result sdk.Result, again bool) {
+	if again {
+		d.queue.Return(time.Now(), batch)
+	} else {
+		d.queue.Done(time.Now(), batch, result.Failed)
+	}
 }
 
 // mayBeOnePath reports whether something in the batch rather than the destination may be why it fails
@@ -216,8 +226,8 @@ func (d *Destination) mayBeOnePath(ctx context.Context, batch *queue.Batch, err 
 // waitDue waits until a batch is due. It returns false when ctx ends first.
 func (d *Destination) waitDue(ctx context.Context) bool {
 	for ctx.Err() == nil {
-		d.sayInSync()
 		d.judgeAudit()
+		d.sayInSync()
 		timer, due := d.due()
 		if due {
 			return true
@@ -312,11 +322,11 @@ func (d *Destination) Once(ctx context.Context) error {
 			break
 		}
 		started := time.Now()
-		result, err := d.transfer(ctx, batch, nil)
+		result, again, err := d.transfer(ctx, batch, nil)
 		if err != nil {
 			return err
 		}
-		d.queue.Done(time.Now(), batch, result.Failed)
+		d.sent(batch, result, again)
 		d.logSent(batch, result, time.Since(started))
 		if len(result.Failed) > 0 {
 			return failedError(result.Failed[0].Path, result.Failed[0].Text, len(result.Failed))

@@ -24,9 +24,12 @@ type situation struct {
 	away      *away      // the last transfer failed as a whole
 	sending   *sending   // a transfer is under way
 	audit     *audit     // what has been mended and not been judged
+	judging   *audit     // what is being judged
+	judged    uint64     // audits so far
 	missed    uint64     // changes that comparisons found and the watcher had not told
 
 	proof    uint64    // number of the proof that counts; a transfer makes it void
+	deferred deferred  // it has come, but what has been mended is to be judged before
 	inSync   bool      // it has come, and nothing was added since
 	syncedAt time.Time // everything that was changed before is confirmed; zero = not known
 	said     bool      // "in sync" was logged since the last transfer
@@ -167,6 +170,12 @@ func (d *Destination) askProof() {
 	d.config.Watch.Prove(func() { d.proved(n, asked) })
 }
 
+// deferred is a proof that waits.
+type deferred struct {
+	n     uint64
+	asked time.Time
+}
+
 // proved takes the proof that every change before asked has reached Add.
 func (d *Destination) proved(n uint64, asked time.Time) {
 	all, _ := d.config.Watch.Complete()
@@ -174,6 +183,10 @@ func (d *Destination) proved(n uint64, asked time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if n != d.now.proof || !all || !known || d.now.held || d.now.deletions != nil || !d.queue.Empty() {
+		return
+	}
+	if a := d.now.audit; d.now.judging != nil || a != nil && a.proved {
+		d.now.deferred = deferred{n, asked}
 		return
 	}
 	d.now.inSync, d.now.syncedAt = true, asked

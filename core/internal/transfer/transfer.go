@@ -16,8 +16,9 @@ const (
 	maxNamed = 10
 )
 
-// transfer gives a batch to the transport. With an error nothing of the batch is confirmed.
-func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit) (sdk.Result, error) {
+// transfer gives a batch to the transport. With an error nothing of the batch is confirmed, nor is it when
+// the batch is to go again.
+func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit) (_ sdk.Result, again bool, _ error) {
 	started := time.Now()
 	changes := batch.Changes()
 	full := changes[0].Path == "" && changes[0].Scope == sdk.ScopeSubtree // and therefore the only one
@@ -27,7 +28,7 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit
 	allowed := d.limitDeletions(&req, full)
 	d.update(func(s *situation) {
 		s.proof++
-		s.said = false
+		s.inSync, s.said = false, false
 		s.sending = &sending{since: started, full: full}
 	})
 	reported := started
@@ -57,7 +58,7 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit
 	})
 	d.endAudit(a, full && err == nil)
 	if err != nil {
-		return result, err
+		return result, false, err
 	}
 	if full {
 		d.config.Guard.Compared(result.Entries)
@@ -65,12 +66,12 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit
 	left := result.Withheld
 	if allowed == 0 {
 		if left, err = d.leftOut(ctx, req); err != nil {
-			return result, err
+			return result, false, err
 		}
 	}
-	d.afterDeletions(req, result, full, allowed, left)
+	again = d.afterDeletions(result, full, allowed, left)
 	d.remember(full)
-	return result, nil
+	return result, again, nil
 }
 
 // request returns what all calls of the transport have in common.

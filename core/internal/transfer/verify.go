@@ -23,6 +23,21 @@ const (
 // being made. It waits for the transfer under way, and others wait for it. The error says what could not
 // be compared.
 func (d *Destination) Verify(ctx context.Context, found func(sdk.Difference)) error {
+	hidden := d.heldMounts()
+	if err := d.verify(ctx, found); err != nil {
+		return err
+	}
+	if len(hidden) == 0 {
+		hidden = d.heldMounts()
+	}
+	if len(hidden) > 0 {
+		return mountError(hidden)
+	}
+	return nil
+}
+
+// verify is Verify of all that is not held.
+func (d *Destination) verify(ctx context.Context, found func(sdk.Difference)) error {
 	seen, err := d.differences(ctx, []sdk.Change{everything})
 	if err != nil || len(seen) == 0 {
 		return err
@@ -57,13 +72,13 @@ func (d *Destination) Repair(ctx context.Context, found []sdk.Difference) error 
 
 // differences lists what differs at and below changes, each path once.
 func (d *Destination) differences(ctx context.Context, changes []sdk.Change) ([]sdk.Difference, error) {
-	if err := d.config.Guard.Check(); err != nil {
-		return nil, err
-	}
 	if !d.acquire(ctx) {
 		return nil, fmt.Errorf("a transfer to %s is under way: %w", d, ctx.Err())
 	}
 	defer d.release()
+	if err := d.config.Guard.Check(); err != nil {
+		return nil, err
+	}
 	req := d.request(changes)
 	req.ID = "verify"
 	req.List, req.DryRun = true, true
