@@ -75,7 +75,7 @@ func (w *watch) remount() error {
 	views := []*view{root}
 	reasons := make(map[mount]string) // why there is no view
 	if mountinfo.Remote(own.fstype) {
-		reasons[own] = foreign(own.fstype)
+		reasons[own] = mountinfo.Foreign(own.fstype)
 	}
 	changed := make(map[string]struct{})
 	for _, m := range mounts {
@@ -120,11 +120,8 @@ func (w *watch) remount() error {
 // see returns the view of m, or why there is none; neither when m is hidden. kept says that it was there
 // and nothing was missed.
 func (w *watch) see(m mount) (v *view, kept bool, reason string) {
-	switch {
-	case mountinfo.Remote(m.fstype):
-		return nil, false, foreign(m.fstype) // touching it may take for ever
-	case m.fstype == "fuse" || strings.HasPrefix(m.fstype, "fuse."):
-		return nil, false, refusal(m.fstype, unix.ENODEV)
+	if mountinfo.Remote(m.fstype) {
+		return nil, false, mountinfo.Foreign(m.fstype) // touching it may take for ever
 	}
 	// Without O_DIRECTORY nothing is mounted automatically by this.
 	fd, err := dirent.Open(w.views[0].fd, m.point, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC)
@@ -165,10 +162,6 @@ func fsidOf(fd int) (id [fsidSize]byte, err error) {
 	binary.NativeEndian.PutUint32(id[:], uint32(st.Fsid.Val[0]))
 	binary.NativeEndian.PutUint32(id[4:], uint32(st.Fsid.Val[1]))
 	return id, nil
-}
-
-func foreign(fstype string) string {
-	return "changes made on other hosts cause no events on the network file system " + fstype
 }
 
 // sendUnwatched reports what is not watched if that has changed.

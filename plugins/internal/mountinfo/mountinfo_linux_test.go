@@ -55,3 +55,14 @@ func TestPollEnds(t *testing.T) {
 	_ = table.Close()
 	<-ended
 }
+
+func TestRemote(t *testing.T) {
+	for fstype, want := range map[string]bool{
+		"nfs4": true, "cifs": true, "9p": true, "fuse": true, "fuse.sshfs": true, "fuse.whatever": true,
+		"fuseblk": false, "fusectl": false, "ext4": false, "tmpfs": false, "overlay": false,
+	} {
+		if Remote(fstype) != want {
+			t.Errorf("%s: %t", fstype, !want)
+		}
+	}
+}
