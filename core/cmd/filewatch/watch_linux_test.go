@@ -1,0 +1,153 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/filewatch/filewatch/sdk/plugintest/tree"
+)
+
+// bindfs mounts a directory at another one by way of FUSE, where only who is in the same mount namespace
+// sees it, and returns what runs the daemon there.
+func bindfs(t *testing.T, backing, at string) func(*exec.Cmd) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root to mount")
+	}
+	mount := exec.Command("unshare", "-m", "--propagation", "private", "bindfs", "-f", backing, at)
+	mount.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	mount.Stderr = os.Stderr
+	if err := mount.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = mount.Process.Kill()
+		_ = mount.Wait()
+	})
+	pid := itoa(mount.Process.Pid)
+	eventually(t, "bindfs has mounted", func() bool {
+		table, _ := os.ReadFile("/proc/" + pid + "/mountinfo")
+		return strings.Contains(string(table), " "+at+" ")
+	})
+	return func(cmd *exec.Cmd) {
+		nsenter, err := exec.LookPath("nsenter")
+		if err != nil {
+			cmd.Err = err
+			return
+		}
+		cmd.Path, cmd.Args = nsenter, append([]string{"nsenter", "-t", pid, "-m", cmd.Path}, cmd.Args[1:]...)
+	}
+}
+
+// What is changed behind a FUSE mount causes no events.
+func TestFUSE(t *testing.T) {
+	backing, destination := dirs(t)
+	source := filepath.Join(filepath.Dir(backing), "mounted")
+	shell(t, filepath.Dir(backing), "mkdir mounted source/d; echo x > source/d/x")
+	d := startDaemon(t, localSync("s", source, destination, ""), bindfs(t, backing, source))
+	d.waitText(0, "watcher chosen", `"poll"`, "FUSE")
+	at := d.waitMessage(0, "s", "in sync")
+	eventually(t, "inotify runs beside polling", func() bool { return d.plugin("inotify") != 0 })
+	shell(t, backing, "echo behind > d/x; echo new > d/new; rm first")
+	tree.WaitEqual(t, backing, destination, patience, tree.Options{})
+	at = d.waitMessage(at, "s", "in sync")
+	shell(t, backing, "mv d e; echo again > e/x")
+	tree.WaitEqual(t, backing, destination, patience, tree.Options{})
+	d.waitMessage(at, "s", "in sync")
+}
+
+// TestFUSEInside: the rest of the tree is watched, the mount is polled.
+func TestFUSEInside(t *testing.T) {
+	for _, watcher := range []string{"", `watcher "inotify" {}`, `watcher "fanotify" {}`} {
+		t.Run(watcher, func(t *testing.T) {
+			source, destination := dirs(t)
+			backing := filepath.Join(filepath.Dir(source), "backing")
+			shell(t, filepath.Dir(source), "mkdir -p backing/d source/sub/m source/own; echo x > backing/d/x")
+			d := startDaemon(t, localSync("s", source, destination, watcher), bindfs(t, backing, filepath.Join(source, "sub/m")))
+			d.waitText(0, "partly not watched", "sub/m")
+			at := d.waitMessage(0, "s", "in sync")
+			shell(t, backing, "echo behind > d/x; echo new > d/new")
+			shell(t, source, "echo own > own/x")
+			tree.WaitEqual(t, backing, filepath.Join(destination, "sub/m"), patience, tree.Options{})
+			tree.WaitEqual(t, filepath.Join(source, "own"), filepath.Join(destination, "own"), patience, tree.Options{})
+			d.waitMessage(at, "s", "in sync")
+		})
+	}
+}
+
+// inMounts starts a daemon in a mount namespace of its own for a source with the directories full, with a
+// file in it, and empty. Script runs before.
+func inMounts(t *testing.T, script string) (d *daemon, source, destination string, at int) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root to mount")
+	}
+	source, destination = dirs(t)
+	shell(t, source, "mkdir full empty beside; echo kept > full/kept; echo x > beside/x")
+	d = startDaemon(t, localSync("s", source, destination, ""),
+		inMountNamespace("mount --make-rprivate /; cd "+source+"; "+script+"; cd /"))
+	return d, source, destination, d.waitMessage(0, "s", "in sync")
+}
+
+// reaches writes a file, as seen by the daemon, and waits until it is at the destination.
+func reaches(t *testing.T, d *daemon, source, destination, path string) {
+	t.Helper()
+	d.enter("-m", "echo "+path+" > "+filepath.Join(source, path))
+	eventually(t, path+" arrives", func() bool {
+		text, _ := os.ReadFile(filepath.Join(destination, path))
+		return string(text) == path+"\n"
+	})
+}
+
+func TestMountOverASubdirectory(t *testing.T) {
+	d, source, destination, at := inMounts(t, ":")
+	d.enter("-m", "mount -t tmpfs none "+source+"/full; echo hidden > "+source+"/full/hidden")
+	at = d.waitText(at, "full", "is mounted over it")
+	reaches(t, d, source, destination, "beside/while")
+	shell(t, destination, "test -e full/kept; test ! -e full/hidden")
+	d.enter("-m", "umount "+source+"/full")
+	reaches(t, d, source, destination, "full/after")
+	tree.WaitEqual(t, source, destination, patience, tree.Options{})
+	d.waitMessage(at, "s", "in sync")
+}
+
+func TestMountOverAnEmptyDirectory(t *testing.T) {
+	d, source, destination, at := inMounts(t, ":")
+	d.enter("-m", "mount -t tmpfs none "+source+"/empty; echo x > "+source+"/empty/x")
+	reaches(t, d, source, destination, "empty/y")
+	shell(t, destination, "test -e empty/x")
+	d.enter("-m", "umount "+source+"/empty")
+	at = d.waitText(at, "empty", "is no longer mounted there")
+	reaches(t, d, source, destination, "beside/while")
+	shell(t, destination, "test -e empty/x; test -e empty/y")
+	d.enter("-m", "rmdir "+source+"/empty")
+	tree.WaitEqual(t, source, destination, patience, tree.Options{})
+	d.waitMessage(at, "s", "in sync")
+}
+
+func TestUnmountOfASubdirectory(t *testing.T) {
+	d, source, destination, at := inMounts(t, "mount -t tmpfs none empty; mkdir empty/d; echo x > empty/d/x")
+	shell(t, destination, "test -e empty/d/x")
+	d.enter("-m", "umount "+source+"/empty")
+	d.waitText(at, "empty", "is no longer mounted there")
+	reaches(t, d, source, destination, "beside/while")
+	shell(t, destination, "test -e empty/d/x")
+}
+
+func TestMountOverTheRoot(t *testing.T) {
+	d, source, destination, at := inMounts(t, ":")
+	d.enter("-m", "mount -t tmpfs none "+source)
+	at = d.waitText(at, source, "othing is sent or deleted")
+	d.enter("-m", "echo hidden > "+source+"/hidden")
+	shell(t, source, "echo meanwhile > meanwhile")
+	d.enter("-m", "umount "+source)
+	tree.WaitEqual(t, source, destination, patience, tree.Options{})
+	at = d.waitMessage(at, "s", "in sync")
+	reaches(t, d, source, destination, "full/after")
+	shell(t, destination, "test -e full/kept; test ! -e hidden")
+	d.waitMessage(at, "s", "in sync")
+}
