@@ -23,7 +23,7 @@ func TestSchema(t *testing.T) {
 			t.Errorf("%s: required %v, description %q", a.Name, a.Required, a.Description)
 		}
 	}
-	want := "timeout compress partial hard_links acls xattrs sparse checksum fsync bwlimit args rsync_path"
+	want := "timeout compress partial hard_links acls xattrs sparse checksum fsync bwlimit args rsync_path standby"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("attributes %s, want %s", got, want)
 	}

@@ -268,6 +268,7 @@ func (t *transport) forget(s *session, err error) {
 	t.mu.Lock()
 	delete(t.caps, s.peer())
 	t.mu.Unlock()
+	t.dropStandby(s.peer())
 	if s.conn != nil && sdk.IsUnavailable(err) {
 		s.conn.stop()
 	}

@@ -309,6 +309,7 @@ func TestVanishedDuringTransfer(t *testing.T) {
 	f.write(f.src, "z", "ok")
 	f.write(f.dst, "z")
 	runs := filepath.Join(t.TempDir(), "runs")
+	f.config().Standby = 0
 	f.force(allCaps)
 	wrapRsync(t, `echo "$@" >>`+runs+`; exec "$rsync" "$@"`)
 	go func() {

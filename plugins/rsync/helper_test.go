@@ -16,7 +16,7 @@ import (
 
 // fixture is a transport with a source and a destination.
 type fixture struct {
-	t   *testing.T
+	t   testing.TB
 	tr  *transport
 	src string
 	dst string
@@ -24,7 +24,7 @@ type fixture struct {
 }
 
 // local returns a fixture whose destination is a directory on this machine.
-func local(t *testing.T) *fixture {
+func local(t testing.TB) *fixture {
 	t.Helper()
 	dir := t.TempDir()
 	f := &fixture{t: t, tr: newTransport(), src: filepath.Join(dir, "src"), dst: filepath.Join(dir, "dst")}
@@ -143,7 +143,7 @@ func (f *fixture) equal(o tree.Options) {
 // snapshot holds what tells a change of a path: everything but the content, for ctime changes with it.
 type snapshot map[string]string
 
-func snap(t *testing.T, root string) snapshot {
+func snap(t testing.TB, root string) snapshot {
 	t.Helper()
 	s := snapshot{}
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {

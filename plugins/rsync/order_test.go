@@ -101,6 +101,7 @@ func TestFilesAppearWhole(t *testing.T) {
 	version('0')
 	f.sync(paths("big")...)
 	f.config().BWLimit = "10M"
+	f.config().Standby = 0 // a run on standby that is killed is repeated
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -24,8 +24,10 @@ func TestMain(m *testing.M) {
 		if err := json.Unmarshal([]byte(request), &req); err != nil {
 			panic(err)
 		}
-		_, err := newTransport().Sync(context.Background(), req, nil)
-		panic(err)
+		if _, err := newTransport().Sync(context.Background(), req, nil); err != nil {
+			panic(err)
+		}
+		select {} // with what is on standby
 	}
 	os.Exit(m.Run())
 }
@@ -46,6 +48,28 @@ func TestKilledPluginLeavesNothing(t *testing.T) {
 	f.must(cmd.Process.Signal(syscall.SIGKILL))
 	_ = cmd.Wait()
 	// The promise is two seconds; a busy machine gets more.
+	proc.WaitGone(t, pids, 10*time.Second)
+	if left := proc.WithArg(f.dst + "/"); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// Nor what waits on standby.
+func TestKilledPluginLeavesNoStandby(t *testing.T) {
+	f, server := remote(t, sshd.Config{})
+	f.write(f.src, "a")
+	f.req.Changes = paths("a")
+	request, err := json.Marshal(f.req)
+	f.must(err)
+	exe, err := os.Executable()
+	f.must(err)
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), requestEnv+"="+string(request), wire.EnvRunDir+"="+t.TempDir())
+	f.must(cmd.Start())
+	pids := f.waiting()
+	pids = append(pids, server.Sessions()...)
+	f.must(cmd.Process.Signal(syscall.SIGKILL))
+	_ = cmd.Wait()
 	proc.WaitGone(t, pids, 10*time.Second)
 	if left := proc.WithArg(f.dst + "/"); len(left) > 0 {
 		t.Errorf("left: %v", left)

@@ -16,7 +16,8 @@
 // nothing tells it from somebody's file.
 //
 // Before the first run to a destination a dry run probes what the rsync there can do (caps.go). All
-// runs to one ssh destination share a connection that this package starts and watches over (conn.go).
+// runs to one ssh destination share a connection that this package starts and watches over (conn.go). While
+// changes come, an rsync that has connected already waits for the next list (standby.go).
 package rsync
 
 import (
@@ -33,14 +34,15 @@ func Plugin() sdk.Plugin {
 
 // transport implements sdk.Transport, sdk.Configurable, sdk.Validator and io.Closer.
 type transport struct {
-	ctx    context.Context // of the ssh connections; ends with Close
+	ctx    context.Context // of the ssh connections and standbys; ends with Close
 	cancel context.CancelFunc
 
-	mu      sync.Mutex          // guards all fields below
-	conns   map[peer]*conn      // connections to ssh destinations
-	caps    map[peer]probedCaps // what is known about the far end
-	dir     string              // private directory of the control sockets; "" = not made yet
-	sockets int                 // names given in it
+	mu       sync.Mutex          // guards all fields below
+	conns    map[peer]*conn      // connections to ssh destinations
+	caps     map[peer]probedCaps // what is known about the far end
+	standbys map[peer]*standby   // nil after Close
+	dir      string              // private directory of the control sockets; "" = not made yet
+	sockets  int                 // names given in it
 }
 
 // peer is what one connection and one probe are for.
@@ -56,7 +58,7 @@ var (
 )
 
 func newTransport() *transport {
-	t := &transport{conns: map[peer]*conn{}, caps: map[peer]probedCaps{}}
+	t := &transport{conns: map[peer]*conn{}, caps: map[peer]probedCaps{}, standbys: map[peer]*standby{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
 }
@@ -64,8 +66,9 @@ func newTransport() *transport {
 // Config implements sdk.Configurable.
 func (t *transport) Config() any { return defaultConfig() }
 
-// Close ends all ssh connections. Runs that use them fail.
+// Close ends all ssh connections, and what waits on standby. Runs that use them fail.
 func (t *transport) Close() error {
+	t.closeStandbys()
 	t.cancel()
 	return t.closeConns()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/filewatch/filewatch/sdk"
@@ -192,17 +191,11 @@ func (s *session) run(ctx context.Context, j job, m mode) (*outcome, error) {
 	if j.list != nil {
 		args = append(args, "--from0", "--files-from=-")
 	}
-	out := &outcome{mode: m}
-	out.stdout.keep = m.dry
-	counts := m.dry == s.req.DryRun
-	if counts {
-		out.stdout.progress = s.count.report
-		out.stdout.listing = s.req.List || s.req.DryRun
-	}
-	if err := s.rsync(ctx, args, j.list, out); err != nil {
+	out, err := s.runOn(ctx, args, j, m)
+	if err != nil {
 		return nil, err
 	}
-	if counts {
+	if m.dry == s.req.DryRun {
 		s.count.add(&out.stdout)
 	}
 	if j.full && out.ran() {
@@ -211,13 +204,43 @@ func (s *session) run(ctx context.Context, j job, m mode) (*outcome, error) {
 	return out, nil
 }
 
+// runOn runs a job on the standby, if there is one for it, or else on an rsync of its own. Those that a
+// standby could have run are followed by one.
+func (s *session) runOn(ctx context.Context, args []string, j job, m mode) (*outcome, error) {
+	suits := j.shallow && m == (mode{limit: noLimit})
+	if suits {
+		if out, err := s.runStandby(ctx, args, j.list, m); out != nil || err != nil {
+			return out, err
+		}
+	}
+	out := s.outcome(m)
+	if err := s.rsync(ctx, args, j.list, out); err != nil {
+		return nil, err
+	}
+	if suits && out.ran() {
+		s.prepare(ctx, args)
+	}
+	return out, nil
+}
+
+// outcome returns an outcome to be filled.
+func (s *session) outcome(m mode) *outcome {
+	out := &outcome{mode: m}
+	out.stdout.keep = m.dry
+	if m.dry == s.req.DryRun {
+		out.stdout.progress = s.count.report
+		out.stdout.listing = s.req.List || s.req.DryRun
+	}
+	return out
+}
+
 // rsync runs rsync from the root to the destination and tells in out how it ended. An error means that
 // it could not be run at all, or that ctx has ended.
 func (s *session) rsync(ctx context.Context, args, list []string, out *outcome) error {
 	args = append(args, "--", withSlash(s.req.Source), target(s.req.Destination))
 	var stdin io.Reader
 	if len(list) > 0 {
-		stdin = strings.NewReader(strings.Join(list, "\x00") + "\x00")
+		stdin = lines0(list)
 	}
 	sdk.Logger(ctx).Trace("run rsync", "args", args, "list", len(list))
 	p, err := run.Start(ctx, run.Command{
@@ -235,6 +258,13 @@ func (s *session) rsync(ctx context.Context, args, list []string, out *outcome) 
 		}
 		return startFailure(err)
 	}
+	return s.await(ctx, p, out)
+}
+
+// await waits for the end of a run. An error means that ctx has ended; then p has been told to end.
+func (s *session) await(ctx context.Context, p *run.Process, out *outcome) error {
+	stop := context.AfterFunc(ctx, p.Stop)
+	defer stop()
 	if stuck(p.PID(), s.config.Timeout, p.Done()) {
 		out.stuck = true
 		p.Stop()

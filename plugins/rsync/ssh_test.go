@@ -15,7 +15,7 @@ import (
 )
 
 // remote returns a fixture whose destination is reached through a private sshd.
-func remote(t *testing.T, c sshd.Config) (*fixture, *sshd.Server) {
+func remote(t testing.TB, c sshd.Config) (*fixture, *sshd.Server) {
 	t.Helper()
 	server := sshd.Start(t, c)
 	f := local(t)

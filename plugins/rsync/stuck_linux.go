@@ -40,10 +40,13 @@ func stuck(pid int, timeout time.Duration, done <-chan struct{}) bool {
 	}
 }
 
+// read returns the text of a file in /proc, "" when there is none.
 func read(file string) string {
+	text, _ := readErr(file)
+	return text
+}
+
+func readErr(file string) (string, error) {
 	b, err := os.ReadFile(file)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
+	return strings.TrimSpace(string(b)), err
 }

@@ -56,6 +56,9 @@ func (c *config) check(f *findings) {
 	if c.Timeout < time.Second {
 		f.attribute("Timeout too short", "rsync counts whole seconds: give at least \"1s\". It is also what ends a transfer over a dead connection, so that it cannot be off.", "timeout")
 	}
+	if c.Standby < 0 {
+		f.attribute("Bad duration", "standby is a time such as \"10m\", or \"0\".", "standby")
+	}
 	if c.BWLimit != "" && !bwlimit.MatchString(c.BWLimit) {
 		f.attribute("Bad rate", fmt.Sprintf("%q is not a rate as rsync's --bwlimit takes it: a number and a unit, such as \"500K\" or \"1.5M\" (per second).", c.BWLimit), "bwlimit")
 	}
