@@ -71,9 +71,11 @@ func (w *worker) compare(t *task, before, after time.Time) {
 		if !e.isDir() {
 			continue
 		}
-		sub := &dir{}
+		var sub *dir
 		if o != nil && o.isDir() && o.mount == e.mount {
 			sub = w.was[w.from[i]]
+		} else {
+			sub = &dir{}
 		}
 		w.subs = append(w.subs, sub)
 		rested := w.light && v == unchanged
@@ -82,7 +84,6 @@ func (w *worker) compare(t *task, before, after time.Time) {
 		}
 		w.found = append(w.found, task{
 			path:   join(t.path, name[:len(name)-1]),
-			name:   append([]byte(nil), name...), // next is used again before the task is taken
 			dir:    sub,
 			mount:  e.mount,
 			remote: t.remote, mountPoint: e.mount != t.mount,

@@ -1,7 +1,6 @@
 package poll
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"runtime"
@@ -59,7 +58,6 @@ type failure struct {
 // task is a directory to visit.
 type task struct {
 	path   string
-	name   []byte  // in parent, with its NUL
 	parent *holder // nil when the way has to be gone from the root
 	dir    *dir
 	mount  uint32 // that it is on
@@ -176,51 +174,6 @@ func (p *pass) put(found []task) {
 	if len(found) > 1 || p.busy == 0 {
 		p.wake.Broadcast()
 	}
-}
-
-// open opens the directory of t, and checks that it is what was seen from its parent.
-func (p *pass) open(t *task) (f folder, err error) {
-	switch {
-	case t.onRoot:
-		return p.root, nil
-	case p.ctx.Err() != nil:
-		if t.parent != nil {
-			p.release(t.parent)
-		}
-		return f, p.ctx.Err()
-	case t.parent != nil:
-		f, err = t.parent.open(t.name)
-		p.release(t.parent)
-	default:
-		f, err = p.walk(t.path)
-	}
-	if err != nil {
-		return f, err
-	}
-	var e entry
-	if err = p.tree.system.look(f, itself, &e, false); err == nil && e.mount != t.mount {
-		err = errElsewhere
-	}
-	if err != nil {
-		f.close()
-	}
-	return f, err
-}
-
-// walk opens the directory at path, from the root on.
-func (p *pass) walk(path string) (folder, error) {
-	at := p.root
-	for name := range bytes.SplitSeq([]byte(path), []byte("/")) {
-		next, err := at.open(append(name[:len(name):len(name)], 0))
-		if at != p.root {
-			at.close()
-		}
-		if err != nil {
-			return next, err
-		}
-		at = next
-	}
-	return at, nil
 }
 
 // hold keeps f, on which the directory of t is open, for the tasks that were found in it. When too many

@@ -40,6 +40,7 @@ package poll
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
@@ -49,6 +50,10 @@ import (
 func Plugin() sdk.Plugin {
 	return sdk.Plugin{Name: "poll", Version: "1.0.0", Watcher: watcher{}}
 }
+
+// garbage is how much of this process's memory may be garbage, in percent of what is not. What is known of
+// a tree is large and lives long, and holds so few pointers that looking for garbage often costs little.
+const garbage = 10
 
 type watcher struct{}
 
@@ -72,6 +77,7 @@ func (watcher) Watch(ctx context.Context, req sdk.WatchRequest, r sdk.Reporter) 
 	if err != nil {
 		return sdk.Misconfigured(fmt.Errorf("max_load: %w", err))
 	}
+	debug.SetGCPercent(garbage)
 	t := newTree(req.Root, exclude, req.Only, r)
 	w := watch{
 		pass:     t.pass,

@@ -19,6 +19,8 @@ type worker struct {
 	found []task // where the visit leads to
 
 	buf     []byte
+	name    []byte  // of the directory, with its NUL
+	self    entry   // the directory
 	next    table   // what is in the directory now
 	from    []int32 // where each of it was, or -1
 	missing []int32 // where was what is not found now
