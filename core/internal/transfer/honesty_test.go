@@ -127,7 +127,8 @@ func TestFlushFindsWhatCameAndWentBetweenTwoLooks(t *testing.T) {
 		if err := f.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		equal(t, f.transport.paths()[:2], [][]string{{"a"}, {"gone"}})
+		calls := f.transport.paths()
+		equal(t, calls[:min(2, len(calls))], [][]string{{"a"}, {"gone"}})
 	})
 }
 

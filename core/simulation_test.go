@@ -1,0 +1,80 @@
+package core
+
+import (
+	"flag"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/filewatch/filewatch/sdk/plugintest/tree"
+)
+
+// The simulation runs an Engine, with everything in core/internal but processes and files, in virtual time.
+// What is around it is false: the source and the destinations are trees in memory (simSource, simDest),
+// the plugins (simWatcher, simTransport) do what the protocol allows at its worst, the state is what was
+// saved last. One seed decides what happens: the source changes, the watchers are late, wrong about the
+// order, blind or dead, transfers fail half done, destinations are away or full, the source is unmounted,
+// replaced or emptied, operators pause and approve, the daemon is killed and started again. Then faults stop.
+//
+// All along these must hold: what a flush, a report or the log says is true of the trees, at the very
+// moment; nothing is deleted, or sent, while the source is not what it was, nor more than max_delete, nor
+// what is excluded; no two transfers to one destination overlap. In the end everything is in step, and
+// then next to nothing is done.
+
+var simSeed = flag.Uint64("seed", 0, "run this seed of the simulation alone, and print what happens")
+
+func TestSimulation(t *testing.T) {
+	debug.SetTraceback("all") // a panic shows the seed, an argument of simulate
+	root := t.TempDir()
+	if *simSeed > 0 {
+		violation, trace := simulate(t, root, *simSeed, simBug{}, true)
+		t.Logf("%s\n%s", trace, violation)
+		if violation != "" {
+			t.Fail()
+		}
+		return
+	}
+	const workers = 2
+	seeds := uint64(tree.Seeds(t, 700))
+	var failed atomic.Int32
+	for w := range uint64(workers) {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			for seed := 1 + w; seed <= seeds && failed.Load() < 5; seed += workers {
+				violation, _ := simulate(t, root, seed, simBug{}, false)
+				if violation == "" {
+					continue
+				}
+				failed.Add(1)
+				t.Errorf("seed %d: %s\nwhat led to it: go test ./core -run 'TestSimulation$' -args -seed %d", seed, violation, seed)
+			}
+		})
+	}
+}
+
+// Same seed, same story: otherwise a failure could not be looked into. What the engine's goroutines do at
+// the very same moment they do in any order, so a few seeds may differ.
+func TestSimulationRepeats(t *testing.T) {
+	root := t.TempDir()
+	const seeds = 60
+	differ := 0
+	for seed := uint64(1); seed <= seeds; seed++ {
+		_, a := simulate(t, root, seed, simBug{}, true)
+		_, b := simulate(t, root, seed, simBug{}, true)
+		if sorted(a) != sorted(b) {
+			differ++
+		}
+	}
+	t.Logf("%d of %d seeds differ", differ, seeds)
+	if differ > seeds/10 {
+		t.Errorf("%d of %d seeds are not the same twice", differ, seeds)
+	}
+}
+
+func sorted(trace string) string {
+	lines := strings.Split(trace, "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
