@@ -88,10 +88,7 @@ func (c changed) Sync(ctx context.Context, req sdk.SyncRequest, progress func(sd
 }
 
 // outliving gives up a transfer that takes long, which goes on all the same.
-type outliving struct {
-	sdk.Transport
-	running sync.WaitGroup
-}
+type outliving struct{ sdk.Transport }
 
 func (o *outliving) Sync(ctx context.Context, req sdk.SyncRequest, progress func(sdk.Progress)) (r sdk.Result, err error) {
 	early, cancel := context.WithTimeout(ctx, simPatience)

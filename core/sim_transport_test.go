@@ -463,9 +463,7 @@ func (c *simCall) deleteGone(ctx context.Context, l *listed) error {
 		left := doomed[max(n, 0):]
 		doomed = doomed[:max(n, 0)]
 		c.result.Withheld.Count += uint64(len(left))
-		for _, p := range left[:min(len(left), 3)] {
-			c.result.Withheld.Sample = append(c.result.Withheld.Sample, p)
-		}
+		c.result.Withheld.Sample = append(c.result.Withheld.Sample, left[:min(len(left), 3)]...)
 	}
 	for _, p := range doomed {
 		if err := c.step(ctx); err != nil {

@@ -128,6 +128,11 @@ func (b *syncBlock) mounted(held, free []string) {
 			b.logger.Error("a subtree is held", "err", h.Reason)
 		}
 	}
+	if len(held) > 0 {
+		for _, d := range b.destinations {
+			d.Interrupt()
+		}
+	}
 	for _, path := range free {
 		b.logger.Info("a subtree is no longer held", "path", sdk.Change{Path: path}.String())
 		b.changed(sdk.Change{Path: path, Scope: sdk.ScopeSubtree})

@@ -107,6 +107,27 @@ func (m *model) split() {
 	m.retry(func(string) bool { return true })
 }
 
+// hurry ends all waiting for writers, and makes nothing else due.
+func (m *model) hurry(t *rapid.T) {
+	before := map[*entry]entry{}
+	for _, e := range m.q.due {
+		before[e] = *e
+	}
+	m.q.Hurry(m.now)
+	for _, e := range m.q.due {
+		was := before[e]
+		switch {
+		case e.settling || was.settling && e.due > m.q.instant(m.now):
+			t.Fatalf("%q still waits", e.path())
+		case !was.settling && e.due != was.due:
+			t.Fatalf("%q was not settling and is due at another time", e.path())
+		}
+	}
+	if len(before) != len(m.q.due) {
+		t.Fatalf("%d pending, %d before", len(m.q.due), len(before))
+	}
+}
+
 func (m *model) done(failed []sdk.PathError) {
 	changes := m.batch.Changes()
 	m.q.Done(m.now, m.batch, failed)
@@ -157,6 +178,17 @@ func (m *model) check(t *rapid.T) {
 		if stats.Oldest.After(since) {
 			t.Fatalf("oldest %v, %q is dirty since %v", stats.Oldest, p, since)
 		}
+	}
+	unconfirmed := m.q.Unconfirmed()
+	for _, dirty := range []map[string]time.Time{m.pending, m.out} {
+		for p := range dirty {
+			if !covered(unconfirmed, p) {
+				t.Fatalf("%q is dirty and not among the unconfirmed %v", p, unconfirmed)
+			}
+		}
+	}
+	if m.q.Empty() != (len(unconfirmed) == 0) {
+		t.Fatalf("empty %v with %v unconfirmed", m.q.Empty(), unconfirmed)
 	}
 	if m.q.Empty() && (len(m.pending) > 0 || len(m.out) > 0) {
 		t.Fatal("empty with something dirty")
@@ -260,6 +292,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 				m.split()
 			}
 		},
+		"hurry": m.hurry,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/status"
 	"github.com/filewatch/filewatch/sdk"
 )
@@ -137,4 +138,50 @@ func TestManySmallDeletionsAreOneLargeOne(t *testing.T) {
 			t.Errorf("state %q", f.Report().State)
 		}
 	})
+}
+
+// fakeMounts are the subtrees that a test holds.
+type fakeMounts struct{ held atomic.Pointer[[]mounts.Hold] }
+
+func (m *fakeMounts) Held() []mounts.Hold {
+	if held := m.held.Load(); held != nil {
+		return *held
+	}
+	return nil
+}
+
+// A mount that comes during a transfer makes what it hides look deleted.
+func TestTransferBeginsAgainWhenAMountComes(t *testing.T) {
+	for _, name := range []string{"it is interrupted", "it ends before"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				f := start(t, func(ctx context.Context, n int, _ sdk.SyncRequest) (sdk.Result, error) {
+					if n == 1 {
+						select {
+						case <-release:
+						case <-ctx.Done():
+							return sdk.Result{}, ctx.Err()
+						}
+					}
+					return sdk.Result{}, nil
+				})
+				f.Add(everything)
+				synctest.Wait()
+				f.mounts.held.Store(&[]mounts.Hold{{Path: "d", Reason: "a tmpfs is mounted over it"}})
+				if name == "it ends before" {
+					close(release)
+				} else {
+					f.Interrupt()
+				}
+				equal(t, f.transport.paths(), [][]string{{"./"}, {"./"}})
+				if last := f.transport.last(); len(last.Exclude) != 1 || last.Exclude[0] != "/d" {
+					t.Errorf("excluded %q", last.Exclude)
+				}
+				if r := f.Report(); r.State != status.Held || r.Away != nil || f.log.count("in sync") != 0 {
+					t.Errorf("state %q, away %v, log %s", r.State, r.Away, f.log.b.String())
+				}
+			})
+		})
+	}
 }

@@ -5,6 +5,7 @@ package transfer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"sync"
 	"time"
@@ -156,6 +157,7 @@ func (d *Destination) Run(ctx, abort context.Context) {
 			d.prove()
 		case abort.Err() != nil:
 			return
+		case errors.Is(err, errInterrupted):
 		case sdk.IsRootLost(err):
 			d.say(hclog.Error, "held", err)
 			d.wait(ctx, holdPoll)
@@ -213,7 +215,7 @@ func (d *Destination) sent(batch *queue.Batch, result sdk.Result, again bool) {
 // mayBeOnePath reports whether something in the batch rather than the destination may be why it fails
 // as a whole: it does again and again, or something in it has failed before.
 func (d *Destination) mayBeOnePath(ctx context.Context, batch *queue.Batch, err error) bool {
-	if ctx.Err() != nil || sdk.IsUnavailable(err) || sdk.IsMisconfigured(err) || sdk.IsRootLost(err) {
+	if ctx.Err() != nil || errors.Is(err, errInterrupted) || sdk.IsUnavailable(err) || sdk.IsMisconfigured(err) || sdk.IsRootLost(err) {
 		d.plain = 0
 		return false
 	}

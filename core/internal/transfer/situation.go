@@ -23,6 +23,7 @@ type situation struct {
 	deletions *deletions // held
 	away      *away      // the last transfer failed as a whole
 	sending   *sending   // a transfer is under way
+	interrupt func()     // ends it; nil when there is none
 	audit     *audit     // what has been mended and not been judged
 	judging   *audit     // what is being judged
 	judged    uint64     // audits so far

@@ -2,6 +2,8 @@ package transfer
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/filewatch/filewatch/core/internal/mounts"
@@ -32,7 +34,10 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit
 		s.sending = &sending{since: started, full: full}
 	})
 	reported := started
-	result, err := d.config.Transport.Sync(ctx, req, func(p sdk.Progress) {
+	held := d.heldMounts()
+	call, done := d.interruptible(ctx)
+	defer done()
+	result, err := d.config.Transport.Sync(call, req, func(p sdk.Progress) {
 		d.update(func(s *situation) {
 			s.sending.files, s.sending.bytes = p.Files, p.Bytes
 			a.add(p.Differences)
@@ -42,6 +47,9 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit
 			d.config.Logger.Info("sending", "batch", batch.ID, "files", p.Files, "bytes", p.Bytes)
 		}
 	})
+	if err != nil && call.Err() != nil && ctx.Err() == nil {
+		err = errInterrupted
+	}
 	d.update(func(s *situation) {
 		s.sending = nil
 		if err != nil {
@@ -70,8 +78,32 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit
 		}
 	}
 	again = d.afterDeletions(result, full, allowed, left)
+	// What a mount has hidden meanwhile may have been taken for gone.
+	again = again || !slices.Equal(held, d.heldMounts())
 	d.remember(full)
 	return result, again, nil
+}
+
+// errInterrupted is why a transfer ends that Interrupt has ended.
+var errInterrupted = errors.New("interrupted, because a mount has come or gone")
+
+// interruptible returns the context of a call of the transport that Interrupt ends, until done.
+func (d *Destination) interruptible(ctx context.Context) (call context.Context, done func()) {
+	call, cancel := context.WithCancel(ctx)
+	d.update(func(s *situation) { s.interrupt = cancel })
+	return call, func() {
+		d.update(func(s *situation) { s.interrupt = nil })
+		cancel()
+	}
+}
+
+// Interrupt has the transfer under way begin again: it looks at a source that is no longer what it was.
+func (d *Destination) Interrupt() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.now.interrupt != nil {
+		d.now.interrupt()
+	}
 }
 
 // request returns what all calls of the transport have in common.

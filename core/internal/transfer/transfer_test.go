@@ -129,6 +129,7 @@ type fixture struct {
 	log       *syncBuffer
 	source    string
 	watch     *fakeWatch
+	mounts    *fakeMounts
 	record    *state.Record
 	stop      func() // ends Run's first context
 	abort     func()
@@ -148,7 +149,7 @@ func (nowhere) Save(string, state.Sync) error   { return nil }
 // start runs a destination in virtual time.
 func start(t *testing.T, reply func(context.Context, int, sdk.SyncRequest) (sdk.Result, error)) *fixture {
 	f := &fixture{transport: &transport{reply: reply}, log: &syncBuffer{}, source: t.TempDir(), watch: &fakeWatch{complete: true, prove: func(reached func()) { reached() }}, ended: make(chan struct{})}
-	f.record = record()
+	f.record, f.mounts = record(), &fakeMounts{}
 	f.Destination = New(Config{
 		Sync: "s", Source: f.source, Destination: sdk.Endpoint{Path: "/dest"},
 		Delete:    true,
@@ -156,6 +157,7 @@ func start(t *testing.T, reply func(context.Context, int, sdk.SyncRequest) (sdk.
 		Guard:     guard.New(f.source, false),
 		Budget:    guard.NewBudget(guard.Limit{Percent: 50}),
 		Watch:     f.watch,
+		Mounts:    f.mounts,
 		Record:    f.record,
 		Logger:    hclog.New(&hclog.LoggerOptions{Output: f.log}),
 	})
