@@ -23,6 +23,11 @@ import (
 // command runs a command of operators that asks the daemon.
 func (d *daemon) command(args ...string) (exit int, stdout, stderr string) {
 	d.t.Helper()
+	select {
+	case <-d.done:
+		d.t.Fatal("filewatch has ended")
+	default:
+	}
 	at := slices.Index(d.cmd.Args, "-config")
 	cmd := exec.Command("filewatch", append(args, d.cmd.Args[at:at+2]...)...)
 	cmd.Env = d.cmd.Env
