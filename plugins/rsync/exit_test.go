@@ -87,6 +87,45 @@ func TestEveryExit(t *testing.T) {
 	}
 }
 
+// A standby that fails, before its work or after it, is made up for at once.
+func TestEveryExitOnStandby(t *testing.T) {
+	ends := []string{"kill -KILL $$", "kill -SEGV $$"}
+	for _, code := range []int{1, 10, 11, 12, 23, 24, 25, 30, 255} {
+		ends = append(ends, "exit "+strconv.Itoa(code))
+	}
+	for _, work := range []string{"", "head -c 1 >/dev/null; ", `"$rsync" "$@"; `} {
+		for _, end := range ends {
+			f := local(t)
+			f.req.MaxDelete = 2
+			f.force(allCaps)
+			func() {
+				defer t.Setenv("PATH", filepath.Dir(realRsync))
+				// The root of a standby is "/".
+				wrapRsync(t, `for a; do [ "$a" = / ] && { `+work+end+`; }; done; exec "$rsync" "$@"`)
+				f.write(f.src, "a")
+				f.sync(paths("a")...)
+				if f.onStandby() == nil {
+					t.Fatal("no standby")
+				}
+				f.write(f.dst, "b", "gone", "gone too/x")
+				f.write(f.src, "b")
+				res, err := f.try(paths("a", "b", "gone", "gone too")...)
+				if list, _ := failedPaths(res); err != nil || len(list) > 0 {
+					// These say that everything else was done, which a dry run finds untrue.
+					if err != nil || end != "exit 23" && end != "exit 24" {
+						t.Errorf("%s%s: %s", work, end, describe(res, err))
+					}
+				} else if res.Withheld.Count != 2 || !f.exists("gone too/x") {
+					t.Errorf("%s%s: %+v", work, end, res)
+				}
+			}()
+			f.req.MaxDelete = 0
+			f.sync(subtrees("")...)
+			f.equal(tree.Options{})
+		}
+	}
+}
+
 // judge compares what a request has confirmed with what there is.
 func (f *fixture) judge(changes []sdk.Change, res sdk.Result, err error) {
 	f.t.Helper()
