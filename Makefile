@@ -10,7 +10,7 @@ LDFLAGS     = -X main.version=$(VERSION)
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: need-run build ## mirror one local directory to another, and print what happens
@@ -45,6 +45,11 @@ bench: need-test ## measure a change's way to the far end beside plain rsync, an
 	$(GO) test -run '^$$' -bench . -benchtime 20x ./core/cmd/filewatch
 	$(GO) test -run '^$$' -bench . $$($(GO) list ./... | grep -v core/cmd/filewatch)
 
+.PHONY: bench-watch
+bench-watch: need-watch build ## measure the watchers on large trees beside inotifywait and find: about five minutes
+	$(GO) build -trimpath -o bin/watchbench ./plugins/internal/watchbench
+	bin/watchbench bin/filewatch
+
 .PHONY: soak
 soak: need-test ## the random tests with many seeds: about two hours
 	FILEWATCH_SEEDS=1000 $(GO) test -timeout 1h -run Oracle ./plugins/...
@@ -61,10 +66,12 @@ clean: ## remove what was built
 	rm -rf bin examples/quickstart/source examples/quickstart/mirror
 
 # The tools a target needs, installed where they are missing.
-.PHONY: need-go need-run need-test
+.PHONY: need-go need-run need-test need-watch
 need-go:
 	@command -v $(GO) >/dev/null || { echo "filewatch is built with Go 1.26 or newer: install it from https://go.dev/dl"; exit 1; }
 need-run: need-go
 	@sh .ci/need rsync
 need-test: need-go
-	@sh .ci/need rsync ssh sshd cc bindfs
+	@sh .ci/need rsync ssh sshd cc bindfs inotifywait find
+need-watch: need-go
+	@sh .ci/need inotifywait find
