@@ -2,6 +2,8 @@ package core
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/filewatch/filewatch/sdk"
 )
@@ -70,12 +72,18 @@ func (s *simulation) log(what string) {
 	s.note("schedule", "%s", what)
 }
 
+// pause pauses, or ends that; what is paused is so from the end of the call on, or until its beginning.
 func (s *simulation) pause(paused bool) {
-	if paused {
-		_ = s.engine.Pause("s")
-	} else {
+	if !paused {
+		s.setPaused(false)
 		_ = s.engine.Resume("s")
+		return
 	}
+	_ = s.engine.Pause("s")
+	s.setPaused(true)
+}
+
+func (s *simulation) setPaused(paused bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.alive {
@@ -100,11 +108,15 @@ func (s *simulation) approve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.note("schedule", "approve: %q %v", approved, err)
+	for i, d := range s.dests {
+		// Only what was told to be approved is: of an empty source everything.
+		told := slices.ContainsFunc(approved, func(text string) bool {
+			return strings.Contains(text, "would be deleted at "+d.endpoint.String())
+		})
+		d.approved = wereApproved[i] || err == nil && (told || empty || was == rootEmpty)
+	}
 	if err != nil {
 		s.approved = before
-		for i, d := range s.dests {
-			d.approved = wereApproved[i]
-		}
 		return
 	}
 	switch {

@@ -36,7 +36,6 @@ type simulation struct {
 	engine *Engine // nil = no daemon runs
 	stop   context.CancelFunc
 	ended  chan struct{}
-	paused bool // says the operator
 }
 
 // simulate runs one seed and returns what was promised and not kept, and the trace.

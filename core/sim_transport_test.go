@@ -95,6 +95,9 @@ func (t simTransport) begin(ctx context.Context, req sdk.SyncRequest, progress f
 	if d.active > 1 {
 		w.violated("%s: two calls of the transport at once", d.endpoint)
 	}
+	if w.paused && !req.DryRun {
+		w.violated("%s: a transfer while paused", d.endpoint)
+	}
 	if !req.DryRun && req.Delete {
 		switch {
 		case w.root != rootThere:

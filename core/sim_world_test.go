@@ -54,6 +54,7 @@ type simWorld struct {
 	identity uint64  // of the directory that is the source
 	other    simTree // what is seen when root is rootOther
 	approved bool    // that the source is empty
+	paused   bool    // by an operator
 	over     string  // what something is mounted over; "" = nothing
 	unmounts chan struct{}
 

@@ -142,6 +142,10 @@ func (d *Destination) Run(ctx, abort context.Context) {
 			return
 		}
 		// Now, for to wait for the transport may have taken long.
+		if d.isPaused() {
+			d.release()
+			continue
+		}
 		hold := d.check()
 		var err error
 		if hold == nil {
@@ -165,6 +169,12 @@ func (d *Destination) Run(ctx, abort context.Context) {
 			d.failed(ctx, err)
 		}
 	}
+}
+
+func (d *Destination) isPaused() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.now.paused
 }
 
 // check returns why the source must not be acted on, nil if it may.

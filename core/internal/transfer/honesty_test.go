@@ -216,3 +216,30 @@ func TestVerifyTellsWhatIsNotCompared(t *testing.T) {
 		}
 	})
 }
+
+func TestPauseWhileTheTransportIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		f := start(t, func(_ context.Context, _ int, req sdk.SyncRequest) (sdk.Result, error) {
+			if req.DryRun {
+				<-release
+			}
+			return sdk.Result{}, nil
+		})
+		verified := make(chan struct{})
+		go func() { defer close(verified); _ = f.Verify(t.Context(), func(sdk.Difference) {}) }()
+		synctest.Wait()
+		f.Add(sdk.Change{Path: "a"})
+		synctest.Wait()
+		f.Pause()
+		close(release)
+		<-verified
+		if calls := f.transport.paths(); len(calls) != 1 {
+			t.Errorf("sent %q although it is paused", calls[1:])
+		}
+		f.Resume()
+		if calls := f.transport.paths(); len(calls) != 2 {
+			t.Error("nothing was sent after the pause")
+		}
+	})
+}
