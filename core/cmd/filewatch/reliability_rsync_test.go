@@ -31,7 +31,7 @@ if [ "$how" != "$end" ] && [ ! "$dry" ]; then
 	if [ "$list" ]; then
 		head -z -n $((n / 2)) "$list" | %[2]q "$@"
 	else
-		%[2]q "$@" --exclude='*5'
+		%[2]q --exclude='*5' "$@"
 	fi
 fi
 rm -f "$list"
@@ -75,7 +75,7 @@ func (r *rsyncs) set(how string) {
 	}
 }
 
-// began returns how many runs have ended in a way.
+// ends returns how many runs have ended in a way.
 func (r *rsyncs) ends(how string) int {
 	text, err := os.ReadFile(r.ended)
 	if err != nil && !os.IsNotExist(err) {
