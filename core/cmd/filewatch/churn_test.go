@@ -50,11 +50,9 @@ func TestChurnWithExcludesEndsEqual(t *testing.T) {
 	}
 }
 
-// What comes and goes between two looks of the polling watcher, while a transfer reads the tree, is left to
-// the rescan.
 func TestChurnWithEachWatcherEndsEqual(t *testing.T) {
 	for name, block := range map[string]string{
-		"poll":     "rescan = \"5s\"\n watcher \"poll\" { interval = \"100ms\" }",
+		"poll":     `watcher "poll" { interval = "100ms" }`,
 		"fanotify": `watcher "fanotify" {}`,
 	} {
 		for seed := range tree.Seeds(t, 1) {
