@@ -133,7 +133,7 @@ func TestFlushUnderLoad(t *testing.T) {
 	var mu sync.Mutex
 	good, bad := 0, 0
 	deadline := time.Now().Add(patience)
-	for range 4 {
+	for range 8 {
 		flushers.Go(func() {
 			for time.Now().Before(deadline) && !t.Failed() {
 				n.step()

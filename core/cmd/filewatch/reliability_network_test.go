@@ -81,8 +81,8 @@ func TestSlowConnection(t *testing.T) {
 func TestBlackHole(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, more, options string }{
-		{"ssh", "", `ServerAliveInterval = "1", ServerAliveCountMax = "2", ConnectTimeout = "2"`},
-		{"rsync", `timeout = "3s"`, `ServerAliveInterval = "0", ConnectTimeout = "2"`},
+		{"ssh", "", `ServerAliveInterval = "1", ServerAliveCountMax = "2", ConnectTimeout = "1"`},
+		{"rsync", `timeout = "2s"`, `ServerAliveInterval = "0", ConnectTimeout = "1"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			source, destination := dirs(t)

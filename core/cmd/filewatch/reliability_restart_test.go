@@ -24,18 +24,14 @@ func TestRestartWithChangesPending(t *testing.T) {
 			files(t, source, 20, "kept", "removed", "renamed")
 			shell(t, destination, "mkdir -p cache kept/cache; echo here > cache/here; echo here > kept/cache/here; echo own > own.local")
 			const exclude = `exclude = ["cache/", "*.local"]`
-			d := startDaemon(t, sshSync("s", source, destination, server, exclude))
-			d.flushed(t)
-			d.stop(t, syscall.SIGTERM)
 			excluded := func(path string) bool {
 				return strings.HasSuffix(path, "cache") || strings.HasSuffix(path, ".local") || path == "" || path == "kept"
 			}
-			tree.WaitEqual(t, source, destination, patience, tree.Options{Ignore: excluded})
-
-			// Nothing else gets through for the three seconds that this takes, which SIGTERM leaves it.
+			// Nothing else gets through while the large file does, for which SIGTERM leaves it the time.
 			slow := strings.Replace(sshSync("s", source, destination, server, exclude), "ssh {", "bwlimit = \"100\"\n    ssh {", 1)
-			d = startDaemon(t, slow)
-			d.waitMessage(0, "s", "in sync")
+			d := startDaemon(t, slow)
+			d.flushed(t)
+			tree.WaitEqual(t, source, destination, patience, tree.Options{Ignore: excluded})
 			shell(t, source, "head -c 300000 /dev/urandom > big")
 			d.transferring(t, destination)
 			shell(t, source, "rm -r removed; mv renamed moved; echo new > kept/new; echo changed > kept/file-1")
