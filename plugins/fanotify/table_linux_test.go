@@ -8,7 +8,7 @@ import (
 )
 
 func TestTable(t *testing.T) {
-	for _, tc := range watchertest.Table {
+	for _, tc := range append(slices.Clone(watchertest.Table), watchertest.WriteMapped) {
 		t.Run(tc.Name, func(t *testing.T) {
 			watchertest.LeakCheck(t)
 			a := watchertest.NewArea(t)

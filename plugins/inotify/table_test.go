@@ -1,6 +1,7 @@
 package inotify
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/filewatch/filewatch/plugins/internal/watchertest"
@@ -12,7 +13,11 @@ var backends = map[string]watchertest.Backend{"default": defaultBackend, "fsnoti
 func TestTable(t *testing.T) {
 	for name, b := range backends {
 		t.Run(name, func(t *testing.T) {
-			for _, tc := range watchertest.Table {
+			table := watchertest.Table
+			if name == "default" {
+				table = append(slices.Clone(table), watchertest.WriteMapped)
+			}
+			for _, tc := range table {
 				t.Run(tc.Name, func(t *testing.T) {
 					watchertest.LeakCheck(t)
 					a := watchertest.NewArea(t)

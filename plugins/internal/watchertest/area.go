@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Area is where a case works: a watched root, and a directory beside it. Paths are relative to the root, or
@@ -47,6 +48,12 @@ func (a Area) Remove(paths ...string) {
 	for _, p := range paths {
 		Must(a.T, os.RemoveAll(a.Path(p)))
 	}
+}
+
+// Old gives a file a modification time long ago.
+func (a Area) Old(p string) {
+	then := time.Unix(1e9, 123456789)
+	Must(a.T, os.Chtimes(a.Path(p), then, then))
 }
 
 // Link gives a file one more name.

@@ -2,6 +2,7 @@ package watchertest
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -14,6 +15,22 @@ type Case struct {
 	Setup func(a Area) // before the tree is watched; may be nil
 	Op    func(a Area)
 	Want  []string
+}
+
+// Lasting returns what of Want the tree has, or had before: what came and went again no one can know who
+// looks now and then. It is to be called before Op, and what it returns after.
+func (c Case) Lasting(a Area) func() []string {
+	exists := func(p string) bool {
+		_, err := os.Lstat(a.Path(p))
+		return err == nil
+	}
+	before := map[string]bool{}
+	for _, p := range c.Want {
+		before[p] = exists(p)
+	}
+	return func() []string {
+		return slices.DeleteFunc(slices.Clone(c.Want), func(p string) bool { return !before[p] && !exists(p) })
+	}
 }
 
 // Table lists what happens to trees. After op, the changes must cover every path in want, and every
@@ -31,6 +48,35 @@ var Table = []Case{
 		}, []string{"f"}},
 	{"truncate", func(a Area) { a.Write("f") },
 		func(a Area) { Must(a.T, os.Truncate(a.Path("f"), 0)) }, []string{"f"}},
+	{"rewrite, same size", func(a Area) { a.Write("f") },
+		func(a Area) { a.Write("f") }, []string{"f"}},
+	{"rewrite, same size and time", func(a Area) { a.Write("f"); a.Old("f") },
+		func(a Area) { Must(a.T, os.WriteFile(a.Path("f"), []byte("F"), 0)); a.Old("f") }, []string{"f"}},
+	{"chown", func(a Area) { a.Write("f"); a.Mkdir("d") }, func(a Area) {
+		Must(a.T, os.Chown(a.Path("f"), os.Getuid(), os.Getgid()))
+		Must(a.T, os.Chown(a.Path("d"), os.Getuid(), os.Getgid()))
+	}, []string{"f", "d"}},
+	{"utimes", func(a Area) { a.Write("f"); a.Mkdir("d") },
+		func(a Area) { a.Old("f"); a.Old("d") }, []string{"f", "d"}},
+	{"exchange", func(a Area) { a.Mkdir("d", "e"); a.Write("d/x", "e/x", "f", "g") }, func(a Area) {
+		a.Move("d", "t")
+		a.Move("e", "d")
+		a.Move("t", "e")
+		a.Move("f", "t")
+		a.Move("g", "f")
+		a.Move("t", "g")
+	}, []string{"d/x", "e/x", "f", "g"}},
+	{"symlink to elsewhere", func(a Area) { Must(a.T, os.Symlink("a", a.Path("l"))) },
+		func(a Area) { a.Remove("l"); Must(a.T, os.Symlink("b", a.Path("l"))) }, []string{"l"}},
+	{"symlinks in a circle", func(a Area) {
+		a.Mkdir("d")
+		Must(a.T, os.Symlink("..", a.Path("d/up")))
+		Must(a.T, os.Symlink("self", a.Path("self")))
+	}, func(a Area) { a.Write("d/f"); Must(a.T, os.Symlink(".", a.Path("d/here"))) }, []string{"d/f", "d/here"}},
+	{"fifo", nil,
+		func(a Area) { Must(a.T, syscall.Mkfifo(a.Path("p"), 0o644)) }, []string{"p"}},
+	{"remove hostile names", func(a Area) { a.Write(trees.HostileNames()...); a.Mkdir("d"); a.Write("d/x") },
+		func(a Area) { a.Remove(trees.HostileNames()...) }, trees.HostileNames()},
 	{"chmod", func(a Area) { a.Write("f") },
 		func(a Area) { Must(a.T, os.Chmod(a.Path("f"), 0o600)) }, []string{"f"}},
 	{"chmod a directory", func(a Area) { a.Mkdir("d") },
@@ -132,6 +178,20 @@ var Table = []Case{
 		}
 		a.Move(last, "end")
 	}, append(trees.HostileNames(), "d", "end/e/f")},
+}
+
+// WriteMapped is one more of them, for whoever can tell that a file was closed.
+var WriteMapped = Case{"write by mmap", func(a Area) { a.Write("f") }, writeMapped, []string{"f"}}
+
+// writeMapped changes a file that is mapped into memory, and closes it.
+func writeMapped(a Area) {
+	f, err := os.OpenFile(a.Path("f"), os.O_RDWR, 0)
+	Must(a.T, err)
+	defer f.Close()
+	m, err := syscall.Mmap(int(f.Fd()), 0, 1, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	Must(a.T, err)
+	m[0] = 'F'
+	Must(a.T, syscall.Munmap(m))
 }
 
 func hostilePaths() (paths []string) {
