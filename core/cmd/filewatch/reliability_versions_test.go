@@ -37,9 +37,10 @@ func (v *versions) name(i int) string {
 }
 
 // write writes a new version of some file.
-func (v *versions) write() {
-	i := v.random.IntN(len(v.last))
-	n := v.last[i].Add(1)
+func (v *versions) write() { v.writeFile(v.random.IntN(len(v.last))) }
+
+func (v *versions) writeFile(i int) (n int64) {
+	n = v.last[i].Add(1)
 	text := fmt.Appendf(nil, "%s %d\n", v.name(i), n)
 	body := make([]byte, v.random.IntN(400_000))
 	for j := range body {
@@ -54,6 +55,7 @@ func (v *versions) write() {
 	if err := os.Rename(temp, filepath.Join(v.dir, v.name(i))); err != nil {
 		v.t.Fatal(err)
 	}
+	return n
 }
 
 // check returns the version in a file, and an error if it is none that there was.
@@ -117,11 +119,11 @@ func (v *versions) watch(copies string) (stop func()) {
 	return stop
 }
 
-// arrives waits until something of now is at the destination.
+// arrives writes a file and waits until that is at the destination.
 func (v *versions) arrives(copies string) {
 	v.t.Helper()
-	i := 0
-	n := v.last[i].Load()
+	const i = 0
+	n := v.writeFile(i)
 	eventually(v.t, fmt.Sprintf("version %d of %s arrives", n, v.name(i)), func() bool {
 		text, err := os.ReadFile(filepath.Join(copies, v.name(i)))
 		if err != nil {
