@@ -43,7 +43,9 @@ Process start: until it has answered. Until ready: from the request until everyt
 inotifywait, from its start until it says so. User memory: PSS when ready, less that with an empty tree. Kernel
 memory: growth of SUnreclaim in /proc/meminfo until then, other processes' included. An event: what the
 kernel tells of a write to one of many files, two for each. Missed: nothing told of the path after the
-change, nor that its directory came with all that is in it.
+change, nor that its directory came with all that is in it. Idle: in each of 20 short spans; fanotify is
+woken, then and while events are counted, by all that other programs do in the same file system, so compare it
+on one that nobody else uses (-dir).
 `
 
 // processor returns the name of the processor.
