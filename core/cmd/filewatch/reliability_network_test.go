@@ -89,7 +89,7 @@ func TestBlackHole(t *testing.T) {
 			config, p := overProxy(t, source, destination, test.more, test.options)
 			d := startDaemon(t, config)
 			d.flushed(t)
-			from := len(d.log())
+			from := d.waitMessage(0, "s", "in sync") // it may come after flush has returned
 			p.BlackHole()
 			shell(t, source, "echo more > more; rm first")
 			s := d.waitStatus(t, "s", status.Away)
