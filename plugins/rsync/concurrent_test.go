@@ -85,12 +85,22 @@ func churnConcurrently(f *fixture, seed uint64) {
 		if round == 60 {
 			f.t.Fatalf("still pending: %q", slices.Sorted(maps.Keys(pending)))
 		}
-		before := snapWhileChanging(f.src)
+		// As a watcher, who sees too what came and went during the request.
+		seen := map[string]bool{}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			if round < 25 {
-				c.Run(rng.IntN(80))
+			if round >= 25 {
+				return
+			}
+			before := snapWhileChanging(f.src)
+			for range rng.IntN(80) {
+				c.Run(1)
+				now := snapWhileChanging(f.src)
+				for _, p := range changed(before, now) {
+					seen[p] = true
+				}
+				before = now
 			}
 		}()
 		request := slices.Collect(maps.Values(pending))
@@ -99,7 +109,7 @@ func churnConcurrently(f *fixture, seed uint64) {
 		if err == nil {
 			settle(pending, request, res)
 		}
-		for _, p := range changed(before, snapWhileChanging(f.src)) {
+		for p := range seen {
 			pending[p] = sdk.Change{Path: p}
 		}
 		if round < 25 {

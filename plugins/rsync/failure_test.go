@@ -301,6 +301,22 @@ func TestVanished(t *testing.T) {
 	}
 }
 
+// A directory that is away for a moment takes with it what was to be settled in it.
+func TestVanishedParent(t *testing.T) {
+	for _, mode := range modes[:2] {
+		f := local(t)
+		f.write(f.src, "d/a")
+		f.write(f.dst, "d/gone/x")
+		f.force(mode.caps)
+		marker := filepath.Join(t.TempDir(), "ran")
+		wrapRsync(t, `if [ -e `+marker+` ]; then exec "$rsync" "$@"; fi; touch `+marker+`; mv '`+f.src+`/d' '`+f.src+`/away'; "$rsync" "$@"; code=$?; mv '`+f.src+`/away' '`+f.src+`/d'; exit $code`)
+		res, err := f.try(paths("d/gone")...)
+		if err != nil || f.exists("d/gone") && len(res.Failed) == 0 {
+			t.Errorf("%s: confirmed and not removed: %s", mode.name, describe(res, err))
+		}
+	}
+}
+
 // A file that vanishes while others are sent (exit status 24) costs no second comparison.
 func TestVanishedDuringTransfer(t *testing.T) {
 	f := local(t)

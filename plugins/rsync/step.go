@@ -162,15 +162,27 @@ func (s *session) settle(ctx context.Context, j job, out *outcome, blame func(st
 	return nil, s.examine(ctx, j, out, blame)
 }
 
-// vanished returns the paths to look at again, if nothing else went wrong in a run.
+// vanished returns the changes to look at again, if nothing else went wrong in a run: the paths that
+// vanished, and what was to be settled below them.
 func (s *session) vanished(out *outcome) ([]sdk.Change, bool) {
 	paths, ok := out.messages.vanished(s.places)
-	slices.Sort(paths)
-	var again []sdk.Change
-	for _, p := range slices.Compact(paths) {
-		again = append(again, sdk.Change{Path: p})
+	if !ok {
+		return nil, false
 	}
-	return again, ok
+	var again []sdk.Change
+	gone := map[string]bool{}
+	for _, p := range paths {
+		if !gone[p] {
+			again = append(again, sdk.Change{Path: p})
+		}
+		gone[p] = true
+	}
+	for _, c := range s.req.Changes {
+		if coveredBy(gone, c.Path) {
+			again = append(again, c)
+		}
+	}
+	return again, true
 }
 
 // maxSample is how many of the paths that were left out are told.
