@@ -209,6 +209,7 @@ func TestMaxDeleteRuns(t *testing.T) {
 	f.req.MaxDelete = 10
 	f.write(f.src, "a", "d/x")
 	f.write(f.dst, "gone", "gone dir/x")
+	f.config().Standby = 0
 	f.force(allCaps)
 	log := countRuns(t)
 	f.sync(subtrees("")...)
