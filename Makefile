@@ -63,7 +63,7 @@ generate: need-go ## write the code that comes from the proto file
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin examples/quickstart/source examples/quickstart/mirror
+	rm -rf bin examples/quickstart/source examples/quickstart/mirror examples/quickstart/state
 
 # The tools a target needs, installed where they are missing.
 .PHONY: need-go need-run need-test need-watch

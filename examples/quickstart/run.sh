@@ -11,7 +11,8 @@ finish() {
 trap finish EXIT
 trap 'exit 0' INT TERM
 
-rm -rf $dir/source $dir/mirror
+# What is remembered of another source of that name would hold this one.
+rm -rf $dir/source $dir/mirror $dir/state
 mkdir $dir/source
 echo hello >$dir/source/first
 
