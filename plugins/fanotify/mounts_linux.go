@@ -4,24 +4,21 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/filewatch/filewatch/plugins/internal/dirent"
-	"github.com/filewatch/filewatch/plugins/internal/mountinfo"
 	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/mountinfo"
 )
 
 // mount is one line of the mount table.
 type mount struct {
-	id     uint64
-	line   string // what tells it from another one that is, or was, at the same place
-	fstype string
-	point  string // relative to the root; "" for the mount that the root is in
+	mountinfo.Mount
+	at string // what it is mounted at, relative to the root; "" for the mount that the root is in
 }
 
 // mountsChanged wakes who runs the watch.
@@ -34,15 +31,15 @@ func (w *watch) mountsChanged() {
 
 // mountsBelow returns the mounts in the table that lie below root, which is absolute, and the one with
 // the number own.
-func mountsBelow(table, root string, own uint64) (ownMount mount, mounts []mount) {
-	for _, line := range mountinfo.Parse(table) {
-		m := mount{id: line.ID, line: line.Line, fstype: line.FSType}
-		if m.id == own {
+func mountsBelow(table []mountinfo.Mount, root string, own uint64) (ownMount mount, mounts []mount) {
+	for _, line := range table {
+		m := mount{Mount: line}
+		if m.ID == own {
 			ownMount = m
 			continue
 		}
 		var ok bool
-		if m.point, ok = relpath.Below(line.Point, root); ok && m.point != "" {
+		if m.at, ok = relpath.Below(m.Point, root); ok && m.at != "" {
 			mounts = append(mounts, m)
 		}
 	}
@@ -64,22 +61,22 @@ func (w *watch) remount() error {
 	if !w.group.watches(root.fd) {
 		return lost(w.root, "its file system was unmounted")
 	}
-	table, err := os.ReadFile(mountinfo.Table)
+	table, err := mountinfo.Read()
 	if err != nil {
 		return fmt.Errorf("fanotify needs /proc: %w", err)
 	}
 	rootID, _ := mountID(root.fd)
-	own, mounts := mountsBelow(string(table), root.path, rootID)
+	own, mounts := mountsBelow(table, root.path, rootID)
 	root.mount = own
 
 	views := []*view{root}
 	reasons := make(map[mount]string) // why there is no view
-	if mountinfo.Remote(own.fstype) {
-		reasons[own] = mountinfo.Foreign(own.fstype)
+	if mountinfo.Remote(own.FSType) {
+		reasons[own] = mountinfo.Foreign(own.FSType)
 	}
 	changed := make(map[string]struct{})
 	for _, m := range mounts {
-		if w.exclude.Excluded(m.point, true) {
+		if w.exclude.Excluded(m.at, true) {
 			continue
 		}
 		v, kept, reason := w.see(m)
@@ -93,17 +90,17 @@ func (w *watch) remount() error {
 			views = append(views, v)
 		}
 		if !kept {
-			changed[m.point] = struct{}{}
+			changed[m.at] = struct{}{}
 		}
 	}
 	for _, v := range w.views {
 		if !slices.ContainsFunc(views, func(u *view) bool { return u.mount == v.mount }) {
-			changed[v.point] = struct{}{}
+			changed[v.at] = struct{}{}
 		}
 	}
 	for m := range w.reasons {
 		if reasons[m] == "" {
-			changed[m.point] = struct{}{}
+			changed[m.at] = struct{}{}
 		}
 	}
 	w.views, w.reasons = views, reasons
@@ -120,18 +117,18 @@ func (w *watch) remount() error {
 // see returns the view of m, or why there is none; neither when m is hidden. kept says that it was there
 // and nothing was missed.
 func (w *watch) see(m mount) (v *view, kept bool, reason string) {
-	if mountinfo.Remote(m.fstype) {
-		return nil, false, mountinfo.Foreign(m.fstype) // touching it may take for ever
+	if mountinfo.Remote(m.FSType) {
+		return nil, false, mountinfo.Foreign(m.FSType) // touching it may take for ever
 	}
 	// Without O_DIRECTORY nothing is mounted automatically by this.
-	fd, err := dirent.Open(w.views[0].fd, m.point, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC)
+	fd, err := dirent.Open(w.views[0].fd, m.at, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC)
 	if err != nil {
 		return nil, false, ""
 	}
 	defer unix.Close(fd)
 	id, dir := mountID(fd)
 	switch {
-	case id != m.id:
+	case id != m.ID:
 		return nil, false, ""
 	case !dir:
 		return nil, false, fileMount
@@ -142,13 +139,13 @@ func (w *watch) see(m mount) (v *view, kept bool, reason string) {
 		}
 	}
 	if err := w.group.add(fd); err != nil {
-		return nil, false, refusal(m.fstype, err)
+		return nil, false, refusal(m.FSType, err)
 	}
 	if v == nil {
 		v = &view{mount: m, fd: -1}
 	}
 	if v.fsid, err = fsidOf(fd); err != nil {
-		return nil, false, fmt.Sprintf("%q: %v", m.point, err)
+		return nil, false, fmt.Sprintf("%q: %v", m.at, err)
 	}
 	return v, kept, ""
 }
@@ -172,12 +169,12 @@ func (w *watch) sendUnwatched() {
 	w.noticeDue = false
 	var paths, reasons []string
 	for m, reason := range w.reasons {
-		path := m.point
+		path := m.at
 		if reason == fileMount {
 			path = relpath.Parent(path) // what looks after it needs a directory
 		}
 		paths = append(paths, path)
-		if reason = fmt.Sprintf("%q: %s", m.point, reason); !slices.Contains(reasons, reason) {
+		if reason = fmt.Sprintf("%q: %s", m.at, reason); !slices.Contains(reasons, reason) {
 			reasons = append(reasons, reason)
 		}
 	}

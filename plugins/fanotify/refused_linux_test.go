@@ -12,6 +12,7 @@ import (
 
 	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/plugintest/isolate"
 )
 
 // refused checks that root cannot be watched and that the text says each of the things in want.
@@ -36,7 +37,7 @@ const nobody = 65534
 var capabilities = "AmbientCapabilities=CAP_SYS_ADMIN CAP_DAC_READ_SEARCH"
 
 func TestWithoutPrivilege(t *testing.T) {
-	if !watchertest.Inside(t, syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}) {
+	if !isolate.Run(t, isolate.Nobody) {
 		return
 	}
 	watchertest.LeakCheck(t)
@@ -45,7 +46,7 @@ func TestWithoutPrivilege(t *testing.T) {
 
 // TestWithoutReadSearch: events arrive, but must be understood too.
 func TestWithoutReadSearch(t *testing.T) {
-	if !watchertest.Inside(t, syscall.SysProcAttr{
+	if !isolate.Run(t, syscall.SysProcAttr{
 		Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
 		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN},
 	}) {
@@ -57,7 +58,7 @@ func TestWithoutReadSearch(t *testing.T) {
 
 // TestWithCapabilities: what the text asks for is enough.
 func TestWithCapabilities(t *testing.T) {
-	if !watchertest.Inside(t, syscall.SysProcAttr{
+	if !isolate.Run(t, syscall.SysProcAttr{
 		Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
 		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_DAC_READ_SEARCH},
 	}) {
@@ -72,7 +73,7 @@ func TestWithCapabilities(t *testing.T) {
 }
 
 func TestOverlayRoot(t *testing.T) {
-	if !watchertest.Inside(t, watchertest.OwnMounts) {
+	if !isolate.Run(t, isolate.OwnMounts) {
 		return
 	}
 	watchertest.LeakCheck(t)
@@ -116,7 +117,7 @@ func TestSilence(t *testing.T) {
 }
 
 func TestGroupLimit(t *testing.T) {
-	if !watchertest.Inside(t, syscall.SysProcAttr{
+	if !isolate.Run(t, syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{{Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{Size: 1}},
@@ -129,7 +130,7 @@ func TestGroupLimit(t *testing.T) {
 }
 
 func TestUnreadableRoot(t *testing.T) {
-	if !watchertest.Inside(t, syscall.SysProcAttr{
+	if !isolate.Run(t, syscall.SysProcAttr{
 		Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
 		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN},
 	}) {

@@ -100,11 +100,11 @@ func (w *watch) enterRoot() error {
 }
 
 func (w *watch) enterMount(v *view) (err error) {
-	if v.fd, err = dirent.Open(w.views[0].fd, v.point, dirent.Flags); err != nil {
+	if v.fd, err = dirent.Open(w.views[0].fd, v.at, dirent.Flags); err != nil {
 		v.fd = -1
 		return err
 	}
-	if id, _ := mountID(v.fd); id != v.id {
+	if id, _ := mountID(v.fd); id != v.ID {
 		return errMoved
 	}
 	return nil

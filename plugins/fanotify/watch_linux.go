@@ -11,9 +11,9 @@ import (
 
 	"github.com/filewatch/filewatch/plugins/internal/events"
 	"github.com/filewatch/filewatch/plugins/internal/hardlink"
-	"github.com/filewatch/filewatch/plugins/internal/mountinfo"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
+	"github.com/filewatch/filewatch/sdk/mountinfo"
 )
 
 // tuning holds what tests choose differently.
@@ -142,13 +142,13 @@ func (w *watch) markRoot() error {
 
 // fstypeOf returns the type of the file system that fd is open in.
 func fstypeOf(fd int) string {
-	table, err := os.ReadFile(mountinfo.Table)
+	table, err := mountinfo.Read()
 	if err != nil {
 		return "unknown"
 	}
 	id, _ := mountID(fd)
-	own, _ := mountsBelow(string(table), "/", id)
-	return own.fstype
+	own, _ := mountsBelow(table, "/", id)
+	return own.FSType
 }
 
 func (w *watch) run() error {
@@ -207,7 +207,7 @@ func (w *watch) tryOut() error {
 			case <-w.ctx.Done():
 				return nil
 			case <-timeout:
-				return sdk.Misconfigured(fmt.Errorf("watch %s with fanotify: the %s file system reports no events, or not where they are; %s", w.root, root.fstype, instead))
+				return sdk.Misconfigured(fmt.Errorf("watch %s with fanotify: the %s file system reports no events, or not where they are; %s", w.root, root.FSType, instead))
 			case <-w.queue.Ready:
 				if _, err := w.drain(nil); err != nil {
 					return err
@@ -229,7 +229,7 @@ func (w *watch) watchOpens(how uint) error {
 		mask |= unix.FAN_ONDIR
 	}
 	if err := w.group.mark(how|unix.FAN_MARK_FILESYSTEM, mask, root.fd); err != nil {
-		return markError(w.root, root.fstype, err)
+		return markError(w.root, root.FSType, err)
 	}
 	return nil
 }

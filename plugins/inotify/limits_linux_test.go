@@ -18,6 +18,7 @@ import (
 	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/plugintest/isolate"
 )
 
 // quick is production with less watchertest.Patience.
@@ -44,7 +45,7 @@ func settled(w *watchertest.Watched, paths ...string) (reason string) {
 // TestWatchLimit reaches the limit, in a user namespace: what is watched stays watched, the rest is
 // named with the remedy, and all is well once the limit is raised.
 func TestWatchLimit(t *testing.T) {
-	if !watchertest.Inside(t, watchertest.OwnUser) {
+	if !isolate.Run(t, isolate.OwnUser) {
 		return
 	}
 	watchertest.LeakCheck(t)
@@ -104,7 +105,7 @@ func TestWatchLimit(t *testing.T) {
 
 // TestNoWatchAtAll starts with the limit used up.
 func TestNoWatchAtAll(t *testing.T) {
-	if !watchertest.Inside(t, watchertest.OwnUser) {
+	if !isolate.Run(t, isolate.OwnUser) {
 		return
 	}
 	a := watchertest.NewArea(t)
@@ -126,7 +127,7 @@ func TestNoWatchAtAll(t *testing.T) {
 }
 
 func TestInstanceLimit(t *testing.T) {
-	if !watchertest.Inside(t, watchertest.OwnUser) {
+	if !isolate.Run(t, isolate.OwnUser) {
 		return
 	}
 	setLimit(t, "max_inotify_instances", 0)
@@ -137,7 +138,7 @@ func TestInstanceLimit(t *testing.T) {
 }
 
 func TestFileLimit(t *testing.T) {
-	if !watchertest.Inside(t, syscall.SysProcAttr{}) {
+	if !isolate.Run(t, syscall.SysProcAttr{}) {
 		return
 	}
 	root := t.TempDir()
@@ -153,7 +154,7 @@ func TestFileLimit(t *testing.T) {
 
 // TestUnreadable runs as a user that may not read everything.
 func TestUnreadable(t *testing.T) {
-	if !watchertest.Inside(t, syscall.SysProcAttr{}) {
+	if !isolate.Run(t, syscall.SysProcAttr{}) {
 		return
 	}
 	root := t.TempDir()

@@ -2,7 +2,6 @@ package inotify
 
 import (
 	"maps"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -10,16 +9,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/filewatch/filewatch/plugins/internal/mountinfo"
 	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/mountinfo"
 )
-
-// mount is what is mounted at a path.
-type mount struct {
-	id     string // changes when something else is mounted there
-	fstype string
-}
 
 // mountsChanged wakes who runs the watch.
 func (w *watch) mountsChanged() {
@@ -35,25 +28,24 @@ func (w *watch) readMounts() {
 	if err != nil {
 		return // the root is lost, which is noticed elsewhere
 	}
-	table, err := os.ReadFile(mountinfo.Table)
+	table, err := mountinfo.Read()
 	if err != nil {
 		return
 	}
-	own, below := mountsBelow(string(table), root)
+	own, below := mountsBelow(table, root)
 	w.blindStale = w.blindStale || own != w.ownMount || !maps.Equal(below, w.mounts)
 	w.ownMount, w.mounts = own, below
 }
 
 // mountsBelow returns what root is on, and what is mounted below it by relative path.
-func mountsBelow(table, root string) (own mount, below map[string]mount) {
-	below = make(map[string]mount)
+func mountsBelow(table []mountinfo.Mount, root string) (own mountinfo.Mount, below map[string]mountinfo.Mount) {
+	below = make(map[string]mountinfo.Mount)
 	ownLen := 0
-	for _, line := range mountinfo.Parse(table) {
-		m := mount{line.Line, line.FSType}
-		if rel, ok := relpath.Below(line.Point, root); ok && rel != "" {
+	for _, m := range table {
+		if rel, ok := relpath.Below(m.Point, root); ok && rel != "" {
 			below[rel] = m
-		} else if _, above := relpath.Below(root, line.Point); above && len(line.Point) >= ownLen {
-			own, ownLen = m, len(line.Point) // of several at one path, the last one counts
+		} else if _, above := relpath.Below(root, m.Point); above && len(m.Point) >= ownLen {
+			own, ownLen = m, len(m.Point) // of several at one path, the last one counts
 		}
 	}
 	return own, below

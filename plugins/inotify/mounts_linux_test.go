@@ -12,6 +12,8 @@ import (
 
 	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/mountinfo"
+	"github.com/filewatch/filewatch/sdk/plugintest/isolate"
 )
 
 func TestMountsBelow(t *testing.T) {
@@ -24,22 +26,23 @@ func TestMountsBelow(t *testing.T) {
 34 32 0:34 / /srv/site/nfs rw - ext4 /dev/sdc rw
 not a mount
 `
-	own, below := mountsBelow(table, "/srv/site")
-	want := map[string]mount{
-		"with space\ttab\nnl\\": {"31 30 0:31 /sub", "tmpfs"},
-		"nfs":                   {"34 32 0:34 /", "ext4"},
+	own, below := mountsBelow(mountinfo.Parse(table), "/srv/site")
+	want := map[string]uint64{"with space\ttab\nnl\\": 31, "nfs": 34}
+	got := make(map[string]uint64)
+	for path, m := range below {
+		got[path] = m.ID
 	}
-	if diff := cmp.Diff(want, below, cmp.AllowUnexported(mount{})); diff != "" || own.fstype != "xfs" {
+	if diff := cmp.Diff(want, got); diff != "" || own.FSType != "xfs" {
 		t.Errorf("own %v, -want +got\n%s", own, diff)
 	}
-	if own, below = mountsBelow(table, "/"); own.fstype != "ext4" || len(below) != 5 {
+	if own, below = mountsBelow(mountinfo.Parse(table), "/"); own.FSType != "ext4" || len(below) != 5 {
 		t.Errorf("got %v, %v", own, below)
 	}
 }
 
 // TestMounts mounts things in a mount namespace of its own.
 func TestMounts(t *testing.T) {
-	if !watchertest.Inside(t, watchertest.OwnMounts) {
+	if !isolate.Run(t, isolate.OwnMounts) {
 		return
 	}
 	watchertest.LeakCheck(t)
@@ -180,7 +183,7 @@ func TestMounts(t *testing.T) {
 
 // TestRootMount: the root is a mount of its own, which can be unmounted while it is watched.
 func TestRootMount(t *testing.T) {
-	if !watchertest.Inside(t, watchertest.OwnMounts) {
+	if !isolate.Run(t, isolate.OwnMounts) {
 		return
 	}
 	watchertest.LeakCheck(t)
@@ -210,7 +213,7 @@ func TestRootMount(t *testing.T) {
 
 // TestManyMounts comes and goes with mounts while the tree changes.
 func TestManyMounts(t *testing.T) {
-	if !watchertest.Inside(t, watchertest.OwnMounts) {
+	if !isolate.Run(t, isolate.OwnMounts) {
 		return
 	}
 	a := watchertest.NewArea(t)

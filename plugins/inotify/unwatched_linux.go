@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/filewatch/filewatch/plugins/internal/dirent"
-	"github.com/filewatch/filewatch/plugins/internal/mountinfo"
 	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/mountinfo"
 )
 
 // cause is why a directory, or what is in it, is not watched.
@@ -140,14 +140,14 @@ func (w *watch) sendUnwatched() {
 	if dirs > 0 {
 		reasons = append(reasons, limitReason(dirs))
 	}
-	if mountinfo.Remote(w.ownMount.fstype) {
+	if mountinfo.Remote(w.ownMount.FSType) {
 		paths = append(paths, "")
-		reason(w.ownMount.fstype, "%s", mountinfo.Foreign(w.ownMount.fstype))
+		reason(w.ownMount.FSType, "%s", mountinfo.Foreign(w.ownMount.FSType))
 	}
 	for path, m := range w.mounts {
-		if mountinfo.Remote(m.fstype) && w.tree.find(path) != nil {
+		if mountinfo.Remote(m.FSType) && w.tree.find(path) != nil {
 			paths = append(paths, path)
-			reason(m.fstype, "%s", mountinfo.Foreign(m.fstype))
+			reason(m.FSType, "%s", mountinfo.Foreign(m.FSType))
 		}
 	}
 	paths = relpath.Fewer(relpath.Topmost(paths), relpath.MaxUnwatched)

@@ -11,9 +11,9 @@ import (
 
 	"github.com/filewatch/filewatch/plugins/internal/events"
 	"github.com/filewatch/filewatch/plugins/internal/hardlink"
-	"github.com/filewatch/filewatch/plugins/internal/mountinfo"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
+	"github.com/filewatch/filewatch/sdk/mountinfo"
 )
 
 // tuning holds what tests choose differently.
@@ -54,9 +54,9 @@ type watch struct {
 	mounted  chan struct{} // capacity 1: the system's mounts have changed
 
 	tree     *tree
-	removed  map[int32]struct{} // watches taken away, whose last events may still be waiting
-	mounts   map[string]mount   // below the root, by path
-	ownMount mount              // that the root is on
+	removed  map[int32]struct{}         // watches taken away, whose last events may still be waiting
+	mounts   map[string]mountinfo.Mount // below the root, by path
+	ownMount mountinfo.Mount            // that the root is on
 
 	limbo, fading map[*node]struct{} // without a place; fading ones since before the last tidying
 	doubt         map[*node]struct{} // not found where they should be: what is in them has to be read again

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/plugintest/isolate"
 )
 
 // TestHints: what is reported, path by path, and nothing else.
@@ -55,7 +56,7 @@ func TestHints(t *testing.T) {
 // TestTick: on a file system whose times move with the timer, a file that is written again in the tick
 // in which it was looked at is reported again, although nothing tells the two states apart.
 func TestTick(t *testing.T) {
-	if !inside(t, newMounts) {
+	if !isolate.Run(t, isolate.OwnMounts) {
 		return
 	}
 	dir := t.TempDir()

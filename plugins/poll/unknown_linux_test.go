@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/plugintest/isolate"
 )
 
 // quiet fails the test when anything but the paths is reported.
@@ -38,7 +39,7 @@ func named(t *testing.T, changes []sdk.Change, path string, scope sdk.Scope) {
 // TestUnreadable: what cannot be read is reported as not watched, never as removed, and as changed in
 // the whole once it can be read.
 func TestUnreadable(t *testing.T) {
-	if !inside(t, nobody) {
+	if !isolate.Run(t, isolate.Nobody) {
 		return
 	}
 	for _, light := range []bool{false, true} {
@@ -90,7 +91,7 @@ func TestUnreadable(t *testing.T) {
 
 // TestUnreadableAtFirst: what could not be read when the watch began is found later.
 func TestUnreadableAtFirst(t *testing.T) {
-	if !inside(t, nobody) {
+	if !isolate.Run(t, isolate.Nobody) {
 		return
 	}
 	a := newArea(t)
@@ -118,7 +119,7 @@ func TestUnreadableAtFirst(t *testing.T) {
 
 // TestRootUnreadable: a root that cannot be read for a while is unknown, and compared afterwards.
 func TestRootUnreadable(t *testing.T) {
-	if !inside(t, nobody) {
+	if !isolate.Run(t, isolate.Nobody) {
 		return
 	}
 	a := newArea(t)
@@ -194,7 +195,7 @@ func TestRootLost(t *testing.T) {
 
 // TestMounts mounts over directories of a tree, and over its root.
 func TestMounts(t *testing.T) {
-	if !inside(t, newMounts) {
+	if !isolate.Run(t, isolate.OwnMounts) {
 		return
 	}
 	for _, light := range []bool{false, true} {

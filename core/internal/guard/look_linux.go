@@ -12,13 +12,15 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/filewatch/filewatch/sdk/mountinfo"
 )
 
 // disk looks at real directories.
 type disk struct {
 	mu    sync.Mutex
 	id    uint64 // unique id of the mount that was looked up last; 0 = none
-	mount mountEntry
+	mount mountinfo.Mount
 }
 
 func newDisk() Looker { return &disk{} }
@@ -59,7 +61,8 @@ func (d *disk) identify(fd int) (id Identity, err error) {
 		return id, err
 	}
 	id.UUID = fsUUID(fd)
-	id.Type, id.Mount = mount.fsType, mount.Mount
+	id.Type = mount.FSType
+	id.Mount = Mount{Point: Path(mount.Point), Source: Path(mount.Source), Root: Path(mount.Root)}
 	if path, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil {
 		id.Path = Path(path)
 	}
@@ -135,7 +138,7 @@ func fsUUID(fd int) string {
 // mountOf returns the mount that an open file is on; it is zero when /proc does not tell. The table of
 // mounts can be long, so it is read only for another mount than last time. Before Linux 6.8, no number
 // says for sure that it is another.
-func (d *disk) mountOf(fd int, unique uint64) (mountEntry, error) {
+func (d *disk) mountOf(fd int, unique uint64) (mountinfo.Mount, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if unique != 0 && d.id == unique {
@@ -143,25 +146,28 @@ func (d *disk) mountOf(fd int, unique uint64) (mountEntry, error) {
 	}
 	info, err := readProc("/proc/self/fdinfo/" + strconv.Itoa(fd))
 	if err != nil {
-		return mountEntry{}, err
+		return mountinfo.Mount{}, err
 	}
 	_, rest, found := strings.Cut(info, "mnt_id:")
 	if !found {
-		return mountEntry{}, nil
+		return mountinfo.Mount{}, nil
 	}
 	line, _, _ := strings.Cut(rest, "\n")
-	id := strings.TrimSpace(line)
+	id, err := strconv.ParseUint(strings.TrimSpace(line), 10, 64)
+	if err != nil {
+		return mountinfo.Mount{}, fmt.Errorf("look up the mount: %w", err)
+	}
 	table, err := mounts()
 	if err != nil {
-		return mountEntry{}, err
+		return mountinfo.Mount{}, err
 	}
 	for _, m := range table {
-		if m.id == id {
+		if m.ID == id {
 			d.id, d.mount = unique, m
 			return m, nil
 		}
 	}
-	return mountEntry{}, nil // outside of a chroot
+	return mountinfo.Mount{}, nil // outside of a chroot
 }
 
 // Mounted implements Looker.
@@ -171,11 +177,17 @@ func (d *disk) Mounted(point Path) bool {
 		return true
 	}
 	for _, m := range table {
-		if m.Point == point {
+		if m.Point == string(point) {
 			return true
 		}
 	}
 	return false
+}
+
+// mounts returns all mounts that this process sees, none where /proc is not mounted.
+func mounts() ([]mountinfo.Mount, error) {
+	text, err := readProc(mountinfo.Table)
+	return mountinfo.Parse(text), err
 }
 
 // readProc reads a file of /proc, which is empty where /proc is not mounted.

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/filewatch/filewatch/core/internal/guard/mountns"
+	"github.com/filewatch/filewatch/sdk/plugintest/isolate"
 )
 
-func TestMain(m *testing.M) { os.Exit(mountns.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(isolate.Main(m)) }

@@ -10,12 +10,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-const tableFile = "/proc/self/mountinfo"
+	"github.com/filewatch/filewatch/sdk/mountinfo"
+)
 
 // recheck is how often the mounts are looked at where the kernel does not tell that they changed, and how
 // often it is looked whether a mount point that is held has been removed.
@@ -31,16 +32,16 @@ func Points(root string) []string {
 }
 
 // mountsBelow returns nil when the root is not there or there is no table.
-func mountsBelow(root string) map[string]mount {
+func mountsBelow(root string) map[string]mountinfo.Mount {
 	real, err := filepath.EvalSymlinks(root)
 	if err != nil {
 		return nil
 	}
-	table, err := os.ReadFile(tableFile)
+	all, err := mountinfo.Read()
 	if err != nil {
 		return nil
 	}
-	return visible(parse(string(table)), real)
+	return visible(all, real)
 }
 
 func kernel() system {
@@ -60,26 +61,26 @@ func below(root string) (map[string]identity, bool) {
 }
 
 // identify tells what is mounted at a path. Nothing that a server answers for is touched.
-func identify(at string, m mount) identity {
+func identify(at string, m mountinfo.Mount) identity {
 	i := identity{
-		id:   m.id,
-		key:  strings.Join([]string{m.fstype, m.device, m.root}, " "),
-		what: fmt.Sprintf("%s (%s)", m.fstype, m.source),
+		id:   m.ID,
+		key:  strings.Join([]string{m.FSType, m.Device, m.Root}, " "),
+		what: fmt.Sprintf("%s (%s)", m.FSType, m.Source),
 	}
 	switch {
-	case m.fstype == "autofs":
+	case m.FSType == "autofs":
 		i.auto = true
-	case !strings.HasPrefix(m.device, "0:"):
+	case !strings.HasPrefix(m.Device, "0:"):
 		// Device numbers are given anew, what the file system calls itself is not.
 		i.device = true
 		var st unix.Statfs_t
 		if unix.Statfs(at, &st) == nil {
 			i.key += fmt.Sprint(st.Fsid.Val)
 		}
-	case strings.ContainsAny(m.source, "/:"):
+	case strings.ContainsAny(m.Source, "/:"):
 		// A server, a FUSE mount, a btrfs subvolume: its device number is another one each time.
 		i.device = true
-		i.key = strings.Join([]string{m.fstype, m.source, m.root}, " ")
+		i.key = strings.Join([]string{m.FSType, m.Source, m.Root}, " ")
 	default:
 		// Numbers of mounts are given anew too; the kernel has others that are not, since Linux 6.8.
 		var st unix.Statx_t
@@ -98,7 +99,7 @@ type descriptor struct{ fd int }
 // last.
 func changes() func() bool {
 	// Not by os.Open: the runtime's poller would be told before, and nobody is told twice.
-	fd, err := unix.Open(tableFile, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(mountinfo.Table, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return func() bool { return true }
 	}
@@ -118,13 +119,18 @@ func changes() func() bool {
 // notify calls changed each time when the mount table has changed, and now and then, until ctx ends.
 func notify(ctx context.Context, changed func()) {
 	woken := make(chan struct{}, 1)
-	if table, err := os.Open(tableFile); err == nil {
-		done := make(chan struct{})
-		go func() { defer close(done); wake(table, woken) }()
-		defer func() {
-			_ = table.Close()
-			<-done
-		}()
+	if table, err := os.Open(mountinfo.Table); err == nil {
+		var polling sync.WaitGroup
+		polling.Go(func() {
+			mountinfo.Poll(ctx, table, recheck, func() {
+				select {
+				case woken <- struct{}{}:
+				default:
+				}
+			})
+		})
+		defer polling.Wait()
+		defer table.Close()
 	}
 	tick := time.NewTicker(recheck)
 	defer tick.Stop()
@@ -136,27 +142,6 @@ func notify(ctx context.Context, changed func()) {
 		case <-tick.C:
 		}
 		changed()
-	}
-}
-
-// wake tells of each change of the mount table until it is closed, or if it cannot be polled.
-func wake(table *os.File, woken chan<- struct{}) {
-	conn, err := table.SyscallConn()
-	for err == nil {
-		// The kernel wakes who polls the table on every change. It always counts as readable, so it is the
-		// waking that matters: hence the false, which waits for the next one.
-		waited := false
-		err = conn.Read(func(uintptr) bool {
-			done := waited
-			waited = true
-			return done
-		})
-		if err == nil {
-			select {
-			case woken <- struct{}{}:
-			default:
-			}
-		}
 	}
 }
 

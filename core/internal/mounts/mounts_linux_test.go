@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/filewatch/filewatch/sdk/filter"
+	"github.com/filewatch/filewatch/sdk/plugintest/isolate"
 	"github.com/filewatch/filewatch/sdk/plugintest/tree"
 )
 
@@ -27,7 +28,7 @@ func held(t *testing.T, tr *Tracker, what string, want ...string) {
 }
 
 func TestMountsOver(t *testing.T) {
-	if !inNamespace(t) {
+	if !isolate.Run(t, isolate.OwnMounts) {
 		return
 	}
 	a := newArea(t)
@@ -86,7 +87,7 @@ func TestMountsOver(t *testing.T) {
 
 // What is on a disk or a server may come back, and until then nobody has removed it.
 func TestLastingMounts(t *testing.T) {
-	if !inNamespace(t) {
+	if !isolate.Run(t, isolate.OwnMounts) {
 		return
 	}
 	a := newArea(t)
@@ -117,7 +118,7 @@ func TestLastingMounts(t *testing.T) {
 }
 
 func TestFileSystemsThatComeBack(t *testing.T) {
-	if !inNamespace(t) {
+	if !isolate.Run(t, isolate.OwnMounts) {
 		return
 	}
 	a := newArea(t)
@@ -152,7 +153,7 @@ func TestFileSystemsThatComeBack(t *testing.T) {
 
 // A tmpfs that is replaced by another one between two looks has the same numbers in the table.
 func TestReplacedUnseen(t *testing.T) {
-	if !inNamespace(t) {
+	if !isolate.Run(t, isolate.OwnMounts) {
 		return
 	}
 	var uts unix.Statx_t
@@ -173,7 +174,7 @@ func TestReplacedUnseen(t *testing.T) {
 }
 
 func TestOtherMounts(t *testing.T) {
-	if !inNamespace(t) {
+	if !isolate.Run(t, isolate.OwnMounts) {
 		return
 	}
 	t.Run("over the root, which is the guard's", func(t *testing.T) {
@@ -293,7 +294,7 @@ func TestOtherMounts(t *testing.T) {
 
 // An ordinary user cannot look below a mount, and so holds it.
 func TestUnprivileged(t *testing.T) {
-	if !inNamespace(t) {
+	if !isolate.Run(t, isolate.OwnMounts) {
 		return
 	}
 	a := newArea(t)
@@ -316,7 +317,7 @@ func TestUnprivileged(t *testing.T) {
 }
 
 func TestRunTells(t *testing.T) {
-	if !inNamespace(t) {
+	if !isolate.Run(t, isolate.OwnMounts) {
 		return
 	}
 	a := newArea(t)

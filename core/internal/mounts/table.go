@@ -1,76 +1,28 @@
 package mounts
 
 import (
-	"strconv"
 	"strings"
+
+	"github.com/filewatch/filewatch/sdk/mountinfo"
 )
-
-// mount is one line of the system's mount table.
-type mount struct {
-	id, parent uint64
-	device     string // major:minor
-	root       string // what of the file system is mounted
-	at         string // absolute path
-	fstype     string
-	source     string
-}
-
-// parse reads a mount table, as in proc_pid_mountinfo(5). Lines that are not understood are left out.
-func parse(table string) []mount {
-	var all []mount
-	for line := range strings.Lines(table) {
-		// ID parent major:minor root mountpoint options [tags …] - type source options
-		head, tail, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
-		fields, rest := strings.Split(head, " "), strings.Split(tail, " ")
-		if !ok || len(fields) < 6 || len(rest) < 2 {
-			continue
-		}
-		id, err := strconv.ParseUint(fields[0], 10, 64)
-		parent, err2 := strconv.ParseUint(fields[1], 10, 64)
-		if err != nil || err2 != nil {
-			continue
-		}
-		all = append(all, mount{id, parent, fields[2], unescape(fields[3]), unescape(fields[4]), rest[0], unescape(rest[1])})
-	}
-	return all
-}
-
-// unescape undoes the octal escapes of the mount table.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+4 <= len(s) {
-			if v, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(v))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
 
 // visible returns what is mounted below root, which is absolute and free of symlinks, by path relative to
 // it. What another mount hides is not there.
-func visible(all []mount, root string) map[string]mount {
+func visible(all []mountinfo.Mount, root string) map[string]mountinfo.Mount {
 	known := make(map[uint64]bool, len(all))
-	children := make(map[uint64][]mount)
+	children := make(map[uint64][]mountinfo.Mount)
 	for _, m := range all {
-		known[m.id] = true
-		if m.parent != m.id {
-			children[m.parent] = append(children[m.parent], m)
+		known[m.ID] = true
+		if m.Parent != m.ID {
+			children[m.Parent] = append(children[m.Parent], m)
 		}
 	}
 	// resolve returns the mount that path leads to, by way of those that it crosses.
-	resolve := func(at mount, path string) mount {
+	resolve := func(at mountinfo.Mount, path string) mountinfo.Mount {
 		for hops := 0; hops <= len(all); {
-			next, found := mount{}, false
-			for _, c := range children[at.id] {
-				if _, ok := under(path, c.at); ok && (!found || len(c.at) < len(next.at)) {
+			next, found := mountinfo.Mount{}, false
+			for _, c := range children[at.ID] {
+				if _, ok := under(path, c.Point); ok && (!found || len(c.Point) < len(next.Point)) {
 					next, found = c, true
 				}
 			}
@@ -82,20 +34,20 @@ func visible(all []mount, root string) map[string]mount {
 		}
 		return at
 	}
-	var top mount
+	var top mountinfo.Mount
 	for _, m := range all {
-		if !known[m.parent] || m.parent == m.id {
+		if !known[m.Parent] || m.Parent == m.ID {
 			top = m
 			break
 		}
 	}
-	below := make(map[string]mount)
+	below := make(map[string]mountinfo.Mount)
 	for _, m := range all {
-		rel, ok := under(m.at, root)
+		rel, ok := under(m.Point, root)
 		if !ok || rel == "" {
 			continue
 		}
-		if got := resolve(top, m.at); got.at == m.at {
+		if got := resolve(top, m.Point); got.Point == m.Point {
 			below[rel] = got
 		}
 	}

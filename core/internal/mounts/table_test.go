@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/filewatch/filewatch/sdk/filter"
+	"github.com/filewatch/filewatch/sdk/mountinfo"
 	"github.com/filewatch/filewatch/sdk/plugintest/tree"
 )
 
@@ -32,9 +33,9 @@ func TestVisible(t *testing.T) {
 		{"a table that makes no sense", "1 1 0:0 / / rw - a b c\n2 3 0:0 / /x rw - a b c\n3 2 0:0 / /x rw - a b c\nrubbish\n", "/", nil},
 	} {
 		var got []string
-		all := visible(parse(tt.table), tt.root)
+		all := visible(mountinfo.Parse(tt.table), tt.root)
 		for _, p := range slices.Sorted(maps.Keys(all)) {
-			got = append(got, fmt.Sprintf("%s: %d", p, all[p].id))
+			got = append(got, fmt.Sprintf("%s: %d", p, all[p].ID))
 		}
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
@@ -45,7 +46,7 @@ func TestVisible(t *testing.T) {
 func FuzzVisible(f *testing.F) {
 	f.Add("20 1 8:1 / / rw - ext4 /dev/sda1 rw\n22 20 8:2 / /srv rw - xfs /dev/sda2 rw\n", "/srv")
 	f.Fuzz(func(t *testing.T, table, root string) {
-		for p := range visible(parse(table), root) {
+		for p := range visible(mountinfo.Parse(table), root) {
 			if p == "" {
 				t.Error("the root is below itself")
 			}

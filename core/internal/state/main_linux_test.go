@@ -4,12 +4,12 @@ import (
 	"os"
 	"testing"
 
-	"github.com/filewatch/filewatch/core/internal/guard/mountns"
+	"github.com/filewatch/filewatch/sdk/plugintest/isolate"
 )
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(saverDir); dir != "" {
 		saveForever(dir)
 	}
-	os.Exit(mountns.Run(m))
+	os.Exit(isolate.Main(m))
 }

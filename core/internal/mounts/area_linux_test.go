@@ -2,38 +2,11 @@ package mounts
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
-
-// inNamespace runs the test again in a process of its own, in a new mount namespace. It reports true in that
-// process.
-func inNamespace(t *testing.T) bool {
-	t.Helper()
-	const env = "FILEWATCH_TEST_INSIDE"
-	if os.Getenv(env) == t.Name() {
-		must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
-		return true
-	}
-	if os.Getuid() != 0 {
-		t.Skip("needs root to mount")
-	}
-	temp := t.TempDir() // whatever is left mounted in there is gone when this process cleans up
-	exe, err := os.Executable()
-	must(t, err)
-	cmd := exec.Command(exe, "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Dir = temp
-	cmd.Env = append(os.Environ(), env+"="+t.Name(), "TMPDIR="+temp)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-	return false
-}
 
 func must(t testing.TB, err error) {
 	t.Helper()

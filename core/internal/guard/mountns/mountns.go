@@ -1,2 +1,0 @@
-// Package mountns runs tests in a mount namespace of their own.
-package mountns
