@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/filewatch/filewatch/sdk"
@@ -221,11 +220,7 @@ func (s *session) runStandby(ctx context.Context, args, list []string, m mode) (
 // missing.
 func (b *standby) drop() {
 	b.expiry.Stop()
-	select {
-	case <-b.process.Done():
-	default:
-		_ = syscall.Kill(b.process.PID(), syscall.SIGKILL)
-	}
+	b.process.Kill()
 	go func() {
 		b.process.Wait()
 		b.list.give(nil)

@@ -77,6 +77,9 @@ type Process struct {
 	stopOnce sync.Once
 	done     chan struct{} // closed once exit is set
 	exit     Exit
+
+	mu     sync.Mutex // guards reaped
+	reaped bool       // the id may be another process's
 }
 
 // Run starts a command and waits for its end. An error means that it could not be started.
@@ -134,6 +137,23 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // Stop asks the process to end and returns at once.
 func (p *Process) Stop() { p.stopOnce.Do(func() { close(p.stop) }) }
 
+// Kill ends the process and its group by SIGKILL and returns at once. It does nothing after the end.
+func (p *Process) Kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
+		signalGroup(p.PID(), syscall.SIGKILL)
+	}
+}
+
+// reap takes the exit status.
+func (p *Process) reap() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.cmd.Wait() // the exit status is in ProcessState
+	p.reaped = true
+}
+
 // Wait blocks until the process has ended and its output has been read.
 func (p *Process) Wait() Exit {
 	<-p.done
@@ -152,7 +172,7 @@ func (p *Process) supervise(ctx context.Context) {
 	p.pipes.wait(drainDelay)
 	// Until the process is reaped its id cannot belong to another group.
 	signalGroup(p.PID(), syscall.SIGKILL)
-	_ = p.cmd.Wait() // the exit status is in ProcessState
+	p.reap()
 	p.pipes.closeOurs()
 	p.pipes.wait(0)
 	p.exit = exitOf(p.cmd.ProcessState)

@@ -355,3 +355,37 @@ func TestConcurrentStarts(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// Kill ends the group at once, whatever it does about SIGTERM; after the end it does nothing.
+func TestKill(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pid")
+	p, err := run.Start(t.Context(), sh("trap '' TERM; sleep 600 & echo $! >"+file+"; wait; wait"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := readPID(t, file)
+	p.Kill()
+	if exit := p.Wait(); exit.Signal != syscall.SIGKILL {
+		t.Errorf("%+v", exit)
+	}
+	eventually(t, "the child is gone", func() bool { return gone(child) })
+	p.Kill()
+}
+
+// Kill races with the end of the process, and hits nothing that has got the id since.
+func TestKillAtTheEnd(t *testing.T) {
+	for range 200 {
+		p, err := run.Start(t.Context(), sh("exit 3"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(p.Kill)
+		wg.Go(p.Kill)
+		exit := p.Wait()
+		wg.Wait()
+		if exit.Code != 3 && exit.Signal != syscall.SIGKILL {
+			t.Fatalf("%+v", exit)
+		}
+	}
+}
