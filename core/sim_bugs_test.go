@@ -34,6 +34,7 @@ var simBugs = []simBug{
 	{name: "failed transfers are confirmed", transport: after(func(_ *sdk.Result, err *error) { *err = nil })},
 	{name: "withheld deletions are forgotten", transport: after(func(r *sdk.Result, _ *error) { r.Withheld = sdk.Withheld{} })},
 	{name: "max_delete is ignored", transport: before(func(r *sdk.SyncRequest) { r.MaxDelete = 0 })},
+	{name: "deletions of failed transfers do not count", transport: func(_ *simWorld, t sdk.Transport) sdk.Transport { return uncounted{t} }},
 	{name: "what is excluded is sent and deleted", transport: before(func(r *sdk.SyncRequest) { r.Exclude = nil })},
 	{name: "what mounts hide is not left alone", transport: before(func(r *sdk.SyncRequest) { r.Exclude = r.Exclude[len(r.Exclude)-2:] })},
 	{name: "subtrees are taken for paths", transport: before(func(r *sdk.SyncRequest) {
@@ -85,6 +86,16 @@ func (c changed) Sync(ctx context.Context, req sdk.SyncRequest, progress func(sd
 		c.after(&r, &err)
 	}
 	return r, err
+}
+
+// uncounted keeps quiet about deletions until the end.
+type uncounted struct{ sdk.Transport }
+
+func (u uncounted) Sync(ctx context.Context, req sdk.SyncRequest, progress func(sdk.Progress)) (sdk.Result, error) {
+	return u.Transport.Sync(ctx, req, func(p sdk.Progress) {
+		p.Deleted = 0
+		progress(p)
+	})
 }
 
 // outliving gives up a transfer that takes long, which goes on all the same.

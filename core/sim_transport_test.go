@@ -39,6 +39,7 @@ type simCall struct {
 	deleted  []time.Time // so far
 	failAt   int         // after so many everything fails; 0 = never
 	failWith error
+	failLate uint64 // after so many deletions everything fails; 0 = never
 	flaky    int // of a hundred entries so many fail
 	slow     int // of a hundred entries so many take their time
 	diffs    []sdk.Difference
@@ -62,6 +63,9 @@ func (t simTransport) Sync(ctx context.Context, req sdk.SyncRequest, progress fu
 	}
 	if err == nil {
 		err = c.sync(ctx)
+	}
+	if err != nil && !req.DryRun {
+		c.progress(sdk.Progress{Files: uint64(c.ops), Deleted: c.result.Deleted, Created: c.result.Created})
 	}
 	c.end(err)
 	if err != nil {
@@ -111,7 +115,10 @@ func (t simTransport) begin(ctx context.Context, req sdk.SyncRequest, progress f
 		case n < 10:
 			c.failAt = 1 + c.rng.IntN(12)
 			c.failWith = []error{errPlain, errAway, errMistake, errGone, errPlain, errAway}[c.rng.IntN(6)]
-		case n < 16:
+		case n < 25:
+			c.failLate = 1 + c.rng.Uint64N(3)
+			c.failWith = []error{errPlain, errAway}[c.rng.IntN(2)]
+		case n < 31:
 			c.flaky = 10 + c.rng.IntN(60)
 		}
 		switch c.rng.IntN(10) {
@@ -156,13 +163,12 @@ func (c *simCall) end(err error) {
 	if !c.req.DryRun {
 		c.d.ended = time.Now()
 	}
+	c.d.deleted = append(c.d.deleted, c.deleted...)
 	if err != nil {
 		w.note(c.name, "fails: %v", err)
 		return
 	}
 	w.note(c.name, "done: %+v", c.result)
-	// What a call has deleted that has failed nobody can count.
-	c.d.deleted = append(c.d.deleted, c.deleted...)
 	if c.full && !c.req.DryRun && c.approved {
 		c.d.approved, c.d.deleted, c.d.created = false, nil, nil
 	}
@@ -239,7 +245,7 @@ func (c *simCall) differs(path string, kind sdk.DifferenceKind) {
 // tell reports the differences, now and then.
 func (c *simCall) tell(all bool) {
 	if len(c.diffs) > 0 && (all || c.rng.IntN(5) == 0) {
-		c.progress(sdk.Progress{Files: uint64(c.ops), Differences: c.diffs})
+		c.progress(sdk.Progress{Files: uint64(c.ops), Deleted: c.result.Deleted, Created: c.result.Created, Differences: c.diffs})
 		c.diffs = nil
 	}
 }
@@ -469,6 +475,9 @@ func (c *simCall) deleteGone(ctx context.Context, l *listed) error {
 		c.result.Withheld.Sample = append(c.result.Withheld.Sample, left[:min(len(left), 3)]...)
 	}
 	for _, p := range doomed {
+		if c.failLate > 0 && c.result.Deleted >= c.failLate {
+			return c.failWith
+		}
 		if err := c.step(ctx); err != nil {
 			return err
 		}

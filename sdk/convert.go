@@ -70,12 +70,12 @@ const maxSample = 10
 
 // progressToProto returns as many messages as the bound of their size takes.
 func progressToProto(p Progress) []*pluginpb.Progress {
-	last := &pluginpb.Progress{Files: p.Files, Bytes: p.Bytes}
+	last := &pluginpb.Progress{Files: p.Files, Bytes: p.Bytes, Deleted: p.Deleted, Created: p.Created}
 	all := []*pluginpb.Progress{last}
 	size := 0
 	for _, d := range p.Differences {
 		if size += len(d.Path) + differenceBytes; size > wire.MaxRequest {
-			last = &pluginpb.Progress{Files: p.Files, Bytes: p.Bytes}
+			last = &pluginpb.Progress{Files: p.Files, Bytes: p.Bytes, Deleted: p.Deleted, Created: p.Created}
 			all = append(all, last)
 			size = len(d.Path) + differenceBytes
 		}
@@ -95,7 +95,7 @@ var differenceKinds = map[DifferenceKind]pluginpb.Difference_Kind{
 
 // progressFromProto leaves out differences whose paths are not relative to the root.
 func progressFromProto(p *pluginpb.Progress) Progress {
-	out := Progress{Files: p.GetFiles(), Bytes: p.GetBytes()}
+	out := Progress{Files: p.GetFiles(), Bytes: p.GetBytes(), Deleted: p.GetDeleted(), Created: p.GetCreated()}
 	for _, d := range p.GetDifferences() {
 		path := string(d.GetPath())
 		if !validPath(path) {

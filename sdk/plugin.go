@@ -76,9 +76,10 @@ type Transport interface {
 	// whatever the first try did. It looks at the source itself; the changes only say where.
 	//
 	// A nil error confirms every change except those in Result.Failed and the deletions in
-	// Result.Withheld; with an error nothing is confirmed. Unavailable and Misconfigured tell the core how to try again. Sync is called for many
-	// destinations at once but never twice at once for the same sync block and destination. When ctx
-	// ends it stops soon and leaves no half-written file under its final name.
+	// Result.Withheld; with an error nothing is confirmed. Unavailable and Misconfigured tell the core how
+	// to try again. Sync is called for many destinations at once but never twice at once for the same sync
+	// block and destination. When ctx ends it stops soon and leaves no half-written file under its final
+	// name. It calls progress from one goroutine at a time, and not after it has returned.
 	Sync(ctx context.Context, req SyncRequest, progress func(Progress)) (Result, error)
 }
 
@@ -105,6 +106,10 @@ type SyncRequest struct {
 type Progress struct {
 	Files uint64 // handled so far
 	Bytes uint64 // of content, so far
+	// Deleted and Created are the entries removed and created at the destination so far. They count also if
+	// Sync fails, so it reports them once more before it returns an error. What may not have arrived is not
+	// called created.
+	Deleted, Created uint64
 	// Differences are those mended since the last Progress, when the request asked for a list. An entry
 	// may come twice.
 	Differences []Difference

@@ -86,7 +86,7 @@ func TestSyncTravelsUnchanged(t *testing.T) {
 		Files: 7, Created: 1, Deleted: 2, Bytes: 3, Failed: []PathError{{Path: oddPath, Text: "no"}},
 		Entries: 4, Withheld: Withheld{Count: 5, Sample: []string{oddPath}},
 	}
-	progressed := Progress{Files: 1, Bytes: 2, Differences: []Difference{{oddPath, Different}, {"a", Missing}, {"b", Extra}}}
+	progressed := Progress{Files: 1, Bytes: 2, Deleted: 3, Created: 4, Differences: []Difference{{oddPath, Different}, {"a", Missing}, {"b", Extra}}}
 	var got SyncRequest
 	c, _ := dial(t, Plugin{Name: "x", Transport: &testTransport{func(_ context.Context, req SyncRequest, progress func(Progress)) (Result, error) {
 		got = req
@@ -126,6 +126,60 @@ func TestWatchTravelsUnchanged(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("request changed on its way (-want +got):\n%s", diff)
 	}
+}
+
+// What is said before an error arrives before it.
+func TestProgressBeforeAnErrorArrives(t *testing.T) {
+	c, _ := dial(t, Plugin{Name: "x", Transport: &testTransport{func(_ context.Context, _ SyncRequest, progress func(Progress)) (Result, error) {
+		for i := range uint64(1000) {
+			progress(Progress{Deleted: i + 1})
+		}
+		return Result{}, errors.New("broken")
+	}}})
+	for range 20 {
+		var last Progress
+		if _, err := c.Sync(t.Context(), SyncRequest{}, func(p Progress) { last = p }); err == nil || last.Deleted != 1000 {
+			t.Fatalf("%d deletions arrived before the error %v, want 1000", last.Deleted, err)
+		}
+	}
+}
+
+// A call that was given up and has not ended yet keeps the next one for the same destination waiting, and
+// no other.
+func TestCallsTakeTurns(t *testing.T) {
+	begun, end := make(chan string), make(chan struct{})
+	c, _ := dial(t, Plugin{Name: "x", Transport: &testTransport{func(_ context.Context, req SyncRequest, _ func(Progress)) (Result, error) {
+		begun <- req.ID
+		if req.ID == "first" {
+			<-end
+		}
+		return Result{}, nil
+	}}})
+	ctx, cancel := context.WithCancel(t.Context())
+	to := Endpoint{Path: "/d"}
+	var calls sync.WaitGroup
+	call := func(ctx context.Context, id string, to Endpoint) {
+		calls.Go(func() { _, _ = c.Sync(ctx, SyncRequest{ID: id, Destination: to}, nil) })
+	}
+	call(ctx, "first", to)
+	<-begun
+	cancel()
+	calls.Wait()
+	call(t.Context(), "second", to)
+	call(t.Context(), "other", Endpoint{Path: "/e"})
+	if id := <-begun; id != "other" {
+		t.Errorf("%s began", id)
+	}
+	select {
+	case id := <-begun:
+		t.Errorf("%s began beside the first one", id)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(end)
+	if id := <-begun; id != "second" {
+		t.Errorf("%s began", id)
+	}
+	calls.Wait()
 }
 
 func TestManyDifferencesTravelInSeveralMessages(t *testing.T) {

@@ -27,12 +27,13 @@ type server struct {
 	logger      hclog.Logger
 	work        *work // Sync calls
 	watches     *work // Watch streams
+	turns       turns // of Sync calls
 	closed      sync.Once
 }
 
 func newServer(p Plugin, logger hclog.Logger) *server {
 	mustBeValid(p)
-	s := &server{plugin: p, logger: logger, work: newWork(), watches: newWork()}
+	s := &server{plugin: p, logger: logger, work: newWork(), watches: newWork(), turns: turns{busy: map[turn]chan struct{}{}}}
 	s.description = &pluginpb.DescribeResponse{Name: p.Name, Version: p.Version}
 	if p.Watcher != nil {
 		s.description.Watcher = &pluginpb.Component{Schema: schemaToProto(schemaOf(p.Watcher))}
@@ -102,6 +103,11 @@ func (s *server) Sync(req *pluginpb.SyncRequest, stream grpc.ServerStreamingServ
 	if err != nil {
 		return toStatus(ctx, Misconfigured(err))
 	}
+	over, err := s.turns.take(ctx, turn{req.GetSync(), endpointFromProto(req.GetDestination())})
+	if err != nil {
+		return toStatus(ctx, err)
+	}
+	defer over()
 	result, err := s.plugin.Transport.Sync(ctx, SyncRequest{
 		Sync:        req.GetSync(),
 		ID:          req.GetId(),

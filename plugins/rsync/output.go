@@ -230,23 +230,37 @@ type counter struct {
 	progress func(sdk.Progress)
 }
 
-// add counts a run that has ended.
-func (c *counter) add(o *output) {
+// add counts a run that has ended, however it did. What it has sent may have been lost if it did not come to
+// its end; what it has removed is not there for the next one.
+func (c *counter) add(out *outcome) {
+	o := &out.stdout
 	c.report(o)
-	c.result.Files += o.files
-	c.result.Created += o.createdCount
 	c.result.Deleted += o.deleted
-	c.result.Bytes += o.bytes
+	if out.ran() {
+		c.result.Files += o.files
+		c.result.Created += o.createdCount
+		c.result.Bytes += o.bytes
+	}
+	if c.progress != nil {
+		c.progress(c.sum())
+	}
+}
+
+// sum is the progress of the runs that have ended.
+func (c *counter) sum() sdk.Progress {
+	r := c.result
+	return sdk.Progress{Files: r.Files + r.Deleted, Bytes: r.Bytes, Deleted: r.Deleted, Created: r.Created}
 }
 
 // report reports what the runs so far and the running one have handled.
 func (c *counter) report(o *output) {
 	if c.progress != nil {
-		c.progress(sdk.Progress{
-			Files:       c.result.Files + c.result.Deleted + o.files + o.deleted,
-			Bytes:       c.result.Bytes + o.bytes,
-			Differences: o.list,
-		})
+		p := c.sum()
+		p.Files += o.files + o.deleted
+		p.Bytes += o.bytes
+		p.Deleted += o.deleted
+		p.Differences = o.list
+		c.progress(p)
 	}
 	o.list, o.listSize = nil, 0
 }

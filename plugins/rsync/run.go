@@ -22,6 +22,7 @@ type outcome struct {
 	exit     run.Exit
 	mode     mode
 	stuck    bool // it hung, and was ended
+	counted  bool // what it does is part of the result
 	stdout   output
 	messages messages
 }
@@ -195,9 +196,6 @@ func (s *session) run(ctx context.Context, j job, m mode) (*outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.dry == s.req.DryRun {
-		s.count.add(&out.stdout)
-	}
 	if j.full && out.ran() {
 		s.count.result.Entries = out.stdout.entries
 	}
@@ -225,9 +223,9 @@ func (s *session) runOn(ctx context.Context, args []string, j job, m mode) (*out
 
 // outcome returns an outcome to be filled.
 func (s *session) outcome(m mode) *outcome {
-	out := &outcome{mode: m}
+	out := &outcome{mode: m, counted: m.dry == s.req.DryRun}
 	out.stdout.keep = m.dry
-	if m.dry == s.req.DryRun {
+	if out.counted {
 		out.stdout.progress = s.count.report
 		out.stdout.listing = s.req.List || s.req.DryRun
 	}
@@ -270,5 +268,8 @@ func (s *session) await(ctx context.Context, p *run.Process, out *outcome) error
 		p.Stop()
 	}
 	out.exit = p.Wait()
+	if out.counted {
+		s.count.add(out)
+	}
 	return ctx.Err()
 }

@@ -208,8 +208,6 @@ func (s *session) runStandby(ctx context.Context, args, list []string, m mode) (
 	if !out.ran() && !out.stuck && time.Since(started) < s.config.Timeout/2 {
 		sdk.Logger(ctx).Debug("the rsync on standby was of no use", "destination", s.req.Destination.String(), "err", orElse(firstLine(out.exit.Stderr), out.exit.String()))
 		s.t.dropStandby(s.peer())
-		// What it has removed is not there for the next one; what it has sent may have been lost.
-		s.count.result.Deleted += out.stdout.deleted
 		return nil, nil
 	}
 	return out, nil

@@ -50,6 +50,8 @@ func (t *transport) Sync(ctx context.Context, req sdk.SyncRequest, progress func
 		return sdk.Result{}, err
 	}
 	for _, p := range slices.Sorted(maps.Keys(s.failed)) {
+		// rsync says that it creates a file before it fails to.
+		s.count.result.Created -= min(s.count.result.Created, 1)
 		s.count.result.Failed = append(s.count.result.Failed, sdk.PathError{Path: p, Text: s.failed[p]})
 	}
 	return s.count.result, nil

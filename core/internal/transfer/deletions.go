@@ -65,12 +65,9 @@ func (d *Destination) leftOut(ctx context.Context, req sdk.SyncRequest) (left sd
 func (d *Destination) afterDeletions(result sdk.Result, full bool, allowed uint64, left sdk.Withheld) (again bool) {
 	now := time.Now()
 	budget := d.config.Budget
+	d.countDeletions(result.Deleted, result.Created, full)
 	if full {
-		// What a comparison creates was missing at the destination, and is no news at the source.
-		budget.Deleted(now, result.Deleted, min(result.Created, result.Deleted))
 		budget.Compared()
-	} else {
-		budget.Deleted(now, result.Deleted, result.Created)
 	}
 	if left.Count == 0 {
 		if full {
@@ -100,6 +97,15 @@ func (d *Destination) afterDeletions(result sdk.Result, full bool, allowed uint6
 	}
 	d.say(hclog.Error, "deletions are held", errors.New(hold.Error()))
 	return false
+}
+
+// countDeletions notes what a call has deleted and created, whatever became of it.
+func (d *Destination) countDeletions(deleted, created uint64, full bool) {
+	if full {
+		// What a comparison creates was missing at the destination, and is no news at the source.
+		created = min(created, deleted)
+	}
+	d.config.Budget.Deleted(time.Now(), deleted, created)
 }
 
 // compareHeld compares everything, to see whether the deletions are still too many.

@@ -37,7 +37,9 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit
 	held := d.heldMounts()
 	call, done := d.interruptible(ctx)
 	defer done()
+	var last sdk.Progress
 	result, err := d.config.Transport.Sync(call, req, func(p sdk.Progress) {
+		last = p
 		d.update(func(s *situation) {
 			s.sending.files, s.sending.bytes = p.Files, p.Bytes
 			a.add(p.Differences)
@@ -66,6 +68,7 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit
 	})
 	d.endAudit(a, full && err == nil)
 	if err != nil {
+		d.countDeletions(last.Deleted, last.Created, full)
 		return result, false, err
 	}
 	if full {
