@@ -230,12 +230,15 @@ type counter struct {
 	progress func(sdk.Progress)
 }
 
-// add counts a run that has ended, however it did. What it has sent may have been lost if it did not come to
-// its end; what it has removed is not there for the next one.
+// add counts a run that has ended, however it did. If it did not come to its end, what it has sent may have
+// been lost; and once it was removing, it may have removed more than it could tell.
 func (c *counter) add(out *outcome) {
 	o := &out.stdout
 	c.report(o)
 	c.result.Deleted += o.deleted
+	if !out.ran() && o.deleted > 0 {
+		c.result.Deleted += uint64(out.removes) - min(uint64(out.removes), o.deleted)
+	}
 	if out.ran() {
 		c.result.Files += o.files
 		c.result.Created += o.createdCount

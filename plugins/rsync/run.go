@@ -23,6 +23,7 @@ type outcome struct {
 	mode     mode
 	stuck    bool // it hung, and was ended
 	counted  bool // what it does is part of the result
+	removes  int  // entries at most, as far as is known; 0 = not known
 	stdout   output
 	messages messages
 }
@@ -79,6 +80,7 @@ type mode struct {
 	// only when they are empty.
 	thorough bool
 	limit    int  // of removed entries; negative = none
+	expect   int  // entries to be removed, with a limit; 0 = not known
 	dry      bool // change nothing
 }
 
@@ -207,11 +209,11 @@ func (s *session) run(ctx context.Context, j job, m mode) (*outcome, error) {
 func (s *session) runOn(ctx context.Context, args []string, j job, m mode) (*outcome, error) {
 	suits := j.shallow && m == (mode{limit: noLimit})
 	if suits {
-		if out, err := s.runStandby(ctx, args, j.list, m); out != nil || err != nil {
+		if out, err := s.runStandby(ctx, args, j, m); out != nil || err != nil {
 			return out, err
 		}
 	}
-	out := s.outcome(m)
+	out := s.outcome(j, m)
 	if err := s.rsync(ctx, args, j.list, out); err != nil {
 		return nil, err
 	}
@@ -222,8 +224,11 @@ func (s *session) runOn(ctx context.Context, args []string, j job, m mode) (*out
 }
 
 // outcome returns an outcome to be filled.
-func (s *session) outcome(m mode) *outcome {
-	out := &outcome{mode: m, counted: m.dry == s.req.DryRun}
+func (s *session) outcome(j job, m mode) *outcome {
+	out := &outcome{mode: m, counted: m.dry == s.req.DryRun, removes: m.expect}
+	if !m.thorough {
+		out.removes = j.gone
+	}
 	out.stdout.keep = m.dry
 	if out.counted {
 		out.stdout.progress = s.count.report

@@ -174,18 +174,18 @@ func (b *standby) alive() bool {
 
 // runStandby runs a list on the standby and starts the next one. It returns no outcome if there is none,
 // or if it turned out to be of no use.
-func (s *session) runStandby(ctx context.Context, args, list []string, m mode) (*outcome, error) {
+func (s *session) runStandby(ctx context.Context, args []string, j job, m mode) (*outcome, error) {
 	b := s.standby(args)
 	if b == nil {
 		return nil, nil
 	}
-	list, ok := listFrom(s.source(), list)
+	list, ok := listFrom(s.source(), j.list)
 	if !ok {
 		b.drop()
 		return nil, nil
 	}
 	sdk.Logger(ctx).Trace("run rsync on standby", "list", len(list))
-	out := s.outcome(m)
+	out := s.outcome(j, m)
 	b.stdout.open(&out.stdout)
 	b.stderr.open(&out.messages)
 	b.list.give(list)

@@ -120,7 +120,8 @@ func (s *session) remove(ctx context.Context, j job, first *outcome, blame func(
 	limit := s.limit()
 	// What a comparison has skipped is an upper bound, together with the directories that it says are not
 	// empty. Otherwise a dry run counts.
-	if limit != noLimit && (!first.mode.thorough || first.skipped()+first.stdout.keptCount > uint64(limit)) {
+	expect := first.skipped() + first.stdout.keptCount
+	if limit != noLimit && (!first.mode.thorough || expect > uint64(limit)) {
 		count, err := s.run(ctx, j, mode{thorough: true, limit: noLimit, dry: true})
 		if err != nil {
 			return nil, err
@@ -131,8 +132,9 @@ func (s *session) remove(ctx context.Context, j job, first *outcome, blame func(
 		if count.stdout.deleted > uint64(limit) {
 			return nil, s.blameDiffering(j, first, count, blame, true)
 		}
+		expect = count.stdout.deleted
 	}
-	out, err := s.run(ctx, j, mode{thorough: true, limit: limit})
+	out, err := s.run(ctx, j, mode{thorough: true, limit: limit, expect: int(expect)})
 	if err != nil {
 		return nil, err
 	}

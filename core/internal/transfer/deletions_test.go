@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -136,6 +137,80 @@ func TestManySmallDeletionsAreOneLargeOne(t *testing.T) {
 		}
 		if f.Report().State != status.Held {
 			t.Errorf("state %q", f.Report().State)
+		}
+	})
+}
+
+// A batch that fails each time after it has deleted what it may does not delete everything in the end.
+func TestDeletionsOfCallsThatFailCount(t *testing.T) {
+	for _, scope := range []sdk.Scope{sdk.ScopePath, sdk.ScopeSubtree} {
+		synctest.Test(t, func(t *testing.T) {
+			var left atomic.Uint64
+			var cut atomic.Bool
+			f := start(t, func(_ context.Context, _ int, req sdk.SyncRequest) (sdk.Result, error) {
+				switch {
+				case cut.Load():
+					return sdk.Result{}, sdk.Unavailable(errors.New("the connection was cut"))
+				case left.Load() > 0 && req.Delete && req.MaxDelete > 0:
+					return sdk.Result{Withheld: sdk.Withheld{Count: left.Load()}}, nil
+				}
+				return sdk.Result{Entries: 1000}, nil
+			})
+			f.transport.lists = func(sdk.SyncRequest) []sdk.Difference {
+				return []sdk.Difference{{Path: "x", Kind: sdk.Extra}}[:min(left.Load(), 1)]
+			}
+			f.transport.tells = func(req sdk.SyncRequest) sdk.Progress {
+				if !req.Delete || req.DryRun || !cut.Load() {
+					return sdk.Progress{}
+				}
+				n := min(left.Load(), 100, req.MaxDelete)
+				left.Add(-n)
+				return sdk.Progress{Deleted: n, Created: 0}
+			}
+			f.Add(everything)
+			synctest.Wait()
+			left.Store(900)
+			cut.Store(true)
+			path := "x"
+			if scope == sdk.ScopeSubtree {
+				path = ""
+			}
+			f.Add(sdk.Change{Path: path, Scope: scope, Ops: sdk.OpRemove})
+			time.Sleep(5 * time.Minute)
+			if left.Load() != 400 {
+				t.Errorf("%d of 900 are left, want 400: 500 of 1000 may be deleted", left.Load())
+			}
+			cut.Store(false)
+			time.Sleep(2 * time.Minute)
+			synctest.Wait()
+			if f.Report().State != status.Held || left.Load() != 400 {
+				t.Errorf("state %q, %d left", f.Report().State, left.Load())
+			}
+		})
+	}
+}
+
+// What a call that fails has deleted counts for what it has created before.
+func TestRenamesOfCallsThatFailCountForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failures atomic.Uint64
+		f := start(t, func(_ context.Context, n int, req sdk.SyncRequest) (sdk.Result, error) {
+			switch {
+			case n == 1:
+				return sdk.Result{Entries: 1000}, nil
+			case failures.Add(1) <= 8:
+				return sdk.Result{}, sdk.Unavailable(errors.New("the connection was cut"))
+			}
+			return sdk.Result{Deleted: 100, Created: 100}, nil
+		})
+		f.Add(everything)
+		synctest.Wait()
+		f.transport.tells = func(sdk.SyncRequest) sdk.Progress { return sdk.Progress{Deleted: 100, Created: 100} }
+		f.Add(sdk.Change{Path: "x", Ops: sdk.OpRename})
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if last := f.transport.last(); last.MaxDelete != 500 || f.Report().State != status.InSync {
+			t.Errorf("%d may be deleted, state %q", last.MaxDelete, f.Report().State)
 		}
 	})
 }

@@ -27,6 +27,7 @@ type transport struct {
 	calls []sdk.SyncRequest
 	reply func(ctx context.Context, call int, req sdk.SyncRequest) (sdk.Result, error)
 	lists func(req sdk.SyncRequest) []sdk.Difference // what a request with List is told; nil = nothing
+	tells func(req sdk.SyncRequest) sdk.Progress     // before the reply; nil = nothing
 }
 
 func (tr *transport) Sync(ctx context.Context, req sdk.SyncRequest, progress func(sdk.Progress)) (sdk.Result, error) {
@@ -36,6 +37,9 @@ func (tr *transport) Sync(ctx context.Context, req sdk.SyncRequest, progress fun
 	tr.mu.Unlock()
 	if req.List && tr.lists != nil {
 		progress(sdk.Progress{Differences: tr.lists(req)})
+	}
+	if tr.tells != nil {
+		progress(tr.tells(req))
 	}
 	return tr.reply(ctx, n, req)
 }
