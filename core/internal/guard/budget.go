@@ -2,6 +2,7 @@ package guard
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -69,6 +70,13 @@ type slot struct {
 
 // NewBudget returns a budget of which nothing is used.
 func NewBudget(l Limit) *Budget { return &Budget{limit: l} }
+
+// With returns a budget with another limit that counts what b has counted. It knows of no approval.
+func (b *Budget) With(l Limit) *Budget {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return &Budget{limit: l, slots: slices.Clone(b.slots), now: b.now}
+}
 
 // Allowed returns how many entries may be deleted now: 0 = none, Any = no limit. entries is the number of
 // the source's at the last full comparison, 0 when that is not known. full tells that a comparison of

@@ -169,3 +169,20 @@ func TestWhatComesAndGoesCountsForNothing(t *testing.T) {
 		t.Errorf("%d allowed after 10 went for good, want 90", got)
 	}
 }
+
+// Another limit does not let anything be deleted anew, and an approval was for the former one.
+func TestBudgetWithAnotherLimit(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	b := NewBudget(Limit{Count: 10})
+	b.Deleted(now, 7, 0)
+	b.Approve()
+	next := b.With(Limit{Count: 12})
+	for _, test := range []struct {
+		after time.Duration
+		want  uint64
+	}{{time.Second, 5}, {window - time.Second, 5}, {window + slotTime, 12}} {
+		if got := next.Allowed(now.Add(test.after), 100, true); got != test.want {
+			t.Errorf("after %v: %d may be deleted, want %d", test.after, got, test.want)
+		}
+	}
+}

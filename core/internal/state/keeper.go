@@ -18,12 +18,13 @@ type Keeper struct {
 	logger hclog.Logger
 
 	mu      sync.Mutex
-	failing map[string]bool // names whose last Save failed
+	failing map[string]bool    // names whose last Save failed
+	records map[string]*Record // the last one opened of each name
 }
 
 // NewKeeper returns a keeper of what is in store.
 func NewKeeper(store Store, logger hclog.Logger) *Keeper {
-	return &Keeper{store: store, logger: logger, failing: map[string]bool{}}
+	return &Keeper{store: store, logger: logger, failing: map[string]bool{}, records: map[string]*Record{}}
 }
 
 // Record is what is remembered of one sync block. It is safe for concurrent use.
@@ -37,15 +38,52 @@ type Record struct {
 	sync  Sync
 	dirty bool      // not all of it is in the store
 	tried time.Time // when it was last saved, or failed to be
+	over  bool      // nothing is saved any more
 }
 
-// Open loads the record of a sync block. There must be only one for each name.
+// Open returns the record of a sync block. What the one that was opened before for the same name knows, and
+// the store may not, it takes over; the former one saves nothing from then on.
 func (k *Keeper) Open(name string) *Record {
-	s, err := k.store.Load(name)
-	if err != nil {
-		k.logger.Error("nothing is remembered", "sync", name, "err", err)
+	k.mu.Lock()
+	former := k.records[name]
+	k.mu.Unlock()
+	r := &Record{keeper: k, name: name}
+	if former == nil || !former.handOver(r) {
+		s, err := k.store.Load(name)
+		if err != nil {
+			k.logger.Error("nothing is remembered", "sync", name, "err", err)
+		}
+		r.sync = s
 	}
-	return &Record{keeper: k, name: name, sync: s}
+	k.mu.Lock()
+	k.records[name] = r
+	k.mu.Unlock()
+	return r
+}
+
+// handOver ends r for the next record of its name. It returns false when all is in the store, and whatever
+// has become of that since Close counts.
+func (r *Record) handOver(to *Record) bool {
+	r.saving.Lock()
+	defer r.saving.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over && !r.dirty {
+		return false
+	}
+	r.over = true
+	to.sync, to.dirty, to.tried = r.sync.clone(), r.dirty, r.tried
+	return true
+}
+
+// Close saves what is not saved yet. After that nothing is saved any more.
+func (r *Record) Close() {
+	r.Flush()
+	r.saving.Lock()
+	defer r.saving.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
 }
 
 // Get returns what is remembered. It does not wait for the disk.
@@ -72,6 +110,11 @@ func (r *Record) change(change func(*Sync), wait time.Duration) {
 	r.mu.Lock()
 	next := r.sync.clone()
 	change(&next)
+	if r.over {
+		r.sync = next
+		r.mu.Unlock()
+		return
+	}
 	now := time.Now()
 	r.dirty = r.dirty || !reflect.DeepEqual(r.sync, next)
 	r.sync = next

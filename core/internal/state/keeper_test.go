@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/filewatch/filewatch/core/internal/guard"
 )
 
 // memory is a Store that can fail.
@@ -124,5 +126,52 @@ func TestRecordIsShared(t *testing.T) {
 	r.Flush()
 	if got := m.kept["s"]; got.Source.Entries != 400 || len(got.Destinations) != 1 || !got.Destinations[0].FullSync.IsZero() || !cmp.Equal(got, r.Get()) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// The next record of a name knows what the one before knew, and what that one hears later changes nothing.
+func TestRecordIsOpenedAgain(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		close  bool
+		broken bool // the store, while it is written
+		edited bool // the store, by somebody else
+		want   uint64
+	}{
+		{name: "still open", want: 2},
+		{name: "still open, store edited", edited: true, want: 2},
+		{name: "still open, store broken", broken: true, want: 2},
+		{name: "closed", close: true, want: 2},
+		{name: "closed, store edited", close: true, edited: true, want: 7},
+		{name: "closed, store broken", close: true, broken: true, want: 2},
+	} {
+		m := &memory{}
+		k := NewKeeper(m, hclog.NewNullLogger())
+		a := k.Open("s")
+		a.Update(func(s *Sync) { s.Source.Entries = 1 })
+		if test.broken {
+			m.fail = errors.New("no space left on device")
+		}
+		a.Note(func(s *Sync) { s.Source.Entries = 2 })
+		if test.close {
+			a.Close()
+		}
+		if test.edited {
+			m.kept["s"] = Sync{Source: guard.Source{Entries: 7}}
+		}
+		b := k.Open("s")
+		m.fail = nil
+		if got := b.Get().Source.Entries; got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+		a.Update(func(s *Sync) { s.Paused = true })
+		a.Flush()
+		b.Flush()
+		if test.edited && test.close {
+			b.Update(func(s *Sync) { s.Source.Path = "/s" })
+		}
+		if got := m.kept["s"]; got.Paused || b.Get().Paused || got.Source.Entries != test.want {
+			t.Errorf("%s: kept %+v", test.name, got)
+		}
 	}
 }
