@@ -187,3 +187,38 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+// Sum is the same as long as Load would read the same.
+func TestSum(t *testing.T) {
+	t.Chdir(t.TempDir())
+	paths := []string{"conf", "other"}
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put := func(name, text string) { t.Helper(); do(os.WriteFile(name, []byte(text), 0o644)) }
+	do(os.Mkdir("conf", 0o755))
+	put("conf/a.hcl", "a")
+	before := Sum(paths)
+	put("conf/unrelated", "x")
+	put("conf/a.hcl", "a")
+	if Sum(paths) != before {
+		t.Error("it differs although nothing is to be read that was not")
+	}
+	for i, change := range []func(){
+		func() { put("conf/a.hcl", "b") },
+		func() { put("conf/b.hcl", "") },
+		func() { put("other", "") },
+		func() { do(os.Rename("conf/b.hcl", "conf/c.hcl")) },
+		func() { do(os.Remove("other")) },
+	} {
+		change()
+		now := Sum(paths)
+		if now == before {
+			t.Errorf("change %d makes no difference", i)
+		}
+		before = now
+	}
+}

@@ -136,7 +136,16 @@ func (r *reader) required(attr *hcl.Attribute) (Value[string], bool) {
 
 // missing reports an attribute that is null, unless that comes from a mistake elsewhere.
 func (r *reader) missing(attr *hcl.Attribute) {
-	if v, _ := r.scope.eval(attr.Expr); v.IsKnown() && v.IsNull() {
+	if r.unset(attr) {
 		r.errorf(attr.Expr.Range(), "Value missing", "The value of %q is null. Give it a value.", attr.Name)
 	}
+}
+
+// unset reports whether an attribute is left out, or null, and nothing is wrong with that.
+func (r *reader) unset(attr *hcl.Attribute) bool {
+	if attr == nil {
+		return true
+	}
+	v, _ := r.scope.eval(attr.Expr)
+	return v.IsKnown() && v.IsNull()
 }

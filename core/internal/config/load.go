@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,6 +40,22 @@ func Load(paths []string, vars map[string]string) (*Config, hcl.Diagnostics) {
 	}
 	cfg.Complete = !diags.HasErrors()
 	return cfg, Tidy(diags)
+}
+
+// Checksum tells one state of files from another.
+type Checksum [sha256.Size]byte
+
+// Sum returns the checksum of what Load would read now. Equal ones mean that it would read the same.
+func Sum(paths []string) (sum Checksum) {
+	h := sha256.New()
+	names, diags := files(paths)
+	for _, name := range names {
+		src, err := os.ReadFile(name)
+		fmt.Fprintf(h, "%q %q %v\n", name, src, err)
+	}
+	fmt.Fprintln(h, diags)
+	h.Sum(sum[:0])
+	return sum
 }
 
 // files returns the files that paths stand for, in order, each once.

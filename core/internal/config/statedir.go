@@ -12,6 +12,9 @@ import (
 // stateDir reads where the little is kept that must survive a restart: absolute and clean.
 func (r *reader) stateDir(attr *hcl.Attribute) string {
 	given := r.string(attr)
+	if given.Origin == Unset && !r.unset(attr) {
+		return "" // and not the usual one, where another daemon may be at home
+	}
 	if given.Origin == Unset {
 		dir, err := defaultStateDir(os.Geteuid(), os.Getenv)
 		if err != nil {

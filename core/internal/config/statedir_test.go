@@ -58,3 +58,27 @@ func TestDefaultStateDir(t *testing.T) {
 		t.Errorf("null: %q, want %q; %v", cfg.StateDir, want, diags)
 	}
 }
+
+// Whatever is wrong with state_dir, the usual directory, where another daemon may be at home, is not taken instead.
+func TestStateDirIsWrong(t *testing.T) {
+	for _, written := range []string{
+		`state_dir = ["a"]`,
+		`state_dir = {}`,
+		`state_dir = var.missing`,
+		`state_dir = "${local.dir}/x"`,
+		`state_dir = env("FILEWATCH_NOT_SET_AT_ALL")`,
+		`state_dir = file("missing")`,
+		`state_dir = ""`,
+		`state_dir = "a\u0000b"`,
+		"variable \"dir\" {}\nstate_dir = var.dir",
+		"locals { dir = nonsense }\nstate_dir = local.dir",
+		"state_dir = ",
+		`state_dir = "unclosed`,
+	} {
+		write(t, "sync.hcl", written+"\n"+syncNamed("a"))
+		cfg, diags := Load([]string{"sync.hcl"}, nil)
+		if !diags.HasErrors() || cfg.Complete || cfg.StateDir != "" {
+			t.Errorf("%s: %q, complete %v; %v", written, cfg.StateDir, cfg.Complete, diags)
+		}
+	}
+}
