@@ -55,6 +55,19 @@ func (c *Catalog) Validate(ctx context.Context, name string, kind sdk.Kind, req 
 	if err != nil {
 		return nil, err
 	}
+	diags, err := c.validate(ctx, lease, name, kind, req)
+	if !sdk.IsUnavailable(err) || !lease.ends(ctx) {
+		return diags, err
+	}
+	// That it has ended is no mistake of the configuration, unless it is because of it: then the next one does
+	// so too.
+	if lease, err = c.try(ctx, name); err != nil {
+		return nil, err
+	}
+	return c.validate(ctx, lease, name, kind, req)
+}
+
+func (c *Catalog) validate(ctx context.Context, lease *Lease, name string, kind sdk.Kind, req sdk.ValidateRequest) (sdk.Diagnostics, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.host.timing.validate,
 		fmt.Errorf("plugin %s did not judge the configuration within %v", name, c.host.timing.validate))
 	defer cancel()
@@ -65,10 +78,26 @@ func (c *Catalog) Validate(ctx context.Context, name string, kind sdk.Kind, req 
 	return diags, err
 }
 
+// try returns the process of the named plugin. One that ends while it starts is started a second time, for
+// somebody may have killed it.
 func (c *Catalog) try(ctx context.Context, name string) (*Lease, error) {
 	p, err := c.Plugin(name)
 	if err != nil {
 		return nil, err
 	}
-	return p.try(ctx)
+	lease, err := p.try(ctx)
+	if errors.As(err, new(*endedError)) {
+		lease, err = p.try(ctx)
+	}
+	return lease, err
+}
+
+// Retain ends all plugins of the host but those that names mean here, in the background. Whoever uses one of
+// them all the same starts it again.
+func (c *Catalog) Retain(ctx context.Context, names []string) {
+	var programs []Program
+	for _, name := range names {
+		programs = append(programs, c.programs[name])
+	}
+	c.host.retain(ctx, programs)
 }

@@ -81,7 +81,7 @@ func (h *Host) start(ctx context.Context, program Program, log hclog.Logger) (_ 
 			err = fmt.Errorf("%w: %s", err, words)
 		}
 	} else if g.proc.endedByItself() {
-		err = fmt.Errorf("it ended before it was ready: %w", g.proc.ending())
+		err = &endedError{g.proc.ending()}
 	}
 	if err != nil {
 		g.end(err)
@@ -91,6 +91,14 @@ func (h *Host) start(ctx context.Context, program Program, log hclog.Logger) (_ 
 	g.wg.Go(func() { g.checkHealth(h.timing.healthInterval, h.timing.healthTimeout) })
 	return g, nil
 }
+
+// endedError tells that a process has ended by itself before it was ready.
+type endedError struct{ ending error }
+
+// Error implements error.
+func (e *endedError) Error() string { return fmt.Sprintf("it ended before it was ready: %v", e.ending) }
+
+func (e *endedError) Unwrap() error { return e.ending }
 
 // environ returns what a plugin process gets besides what it inherits and what go-plugin needs.
 func (h *Host) environ(dir string) []string {

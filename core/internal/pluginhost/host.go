@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,7 @@ type Host struct {
 	mu      sync.Mutex // guards the fields below
 	plugins map[Program]*Plugin
 	closed  bool
+	ending  sync.WaitGroup // plugins that are no longer in plugins; none is added once closed
 }
 
 // timing holds the host's times.
@@ -129,6 +131,26 @@ func (h *Host) Plugin(program Program) (*Plugin, error) {
 	return p, nil
 }
 
+// retain ends the plugins that are not among programs, in the background: they finish what they do until ctx
+// ends.
+func (h *Host) retain(ctx context.Context, programs []Program) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return
+	}
+	for program, p := range h.plugins {
+		if slices.Contains(programs, program) {
+			continue
+		}
+		p.log.Debug("plugin is not needed any more")
+		delete(h.plugins, program)
+		p.stopCtx = ctx
+		close(p.stop)
+		h.ending.Go(func() { <-p.stopped })
+	}
+}
+
 // Close lets the plugins finish what they do until ctx ends, ends them, and removes the run
 // directory. It returns when all processes are gone: at the latest some ten seconds after ctx has
 // ended, even if a process hangs.
@@ -147,6 +169,7 @@ func (h *Host) Close(ctx context.Context) error {
 	for _, p := range h.plugins {
 		<-p.stopped
 	}
+	h.ending.Wait()
 	h.starter.close()
 	return h.run.remove()
 }

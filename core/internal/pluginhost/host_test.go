@@ -222,6 +222,62 @@ func TestValidateFails(t *testing.T) {
 	})
 }
 
+// A process that is killed while it is asked is no mistake of the configuration.
+func TestKilledWhileAsked(t *testing.T) {
+	h, _ := newTestHost(t, testTiming())
+	c := h.Catalog(nil)
+	t.Run("start", func(t *testing.T) {
+		t.Setenv("STUMBLE", filepath.Join(t.TempDir(), "once"))
+		if d, err := c.Describe(t.Context(), "stumbling"); err != nil || d.Name != "stumbling" {
+			t.Errorf("%+v, %v", d, err)
+		}
+	})
+	t.Run("judge", func(t *testing.T) {
+		t.Setenv("STUMBLE", filepath.Join(t.TempDir(), "once"))
+		diags, err := c.Validate(t.Context(), "steady", sdk.KindTransport, sdk.ValidateRequest{Config: json.RawMessage(`{"greeting":"killed"}`)})
+		if err != nil || len(diags) > 0 {
+			t.Errorf("%v, %v", diags, err)
+		}
+	})
+}
+
+// Retain ends what nobody needs, and only that; who needs it all the same gets it.
+func TestRetain(t *testing.T) {
+	h, _ := newTestHost(t, testTiming())
+	c := h.Catalog(nil)
+	pids := map[string]int{}
+	for _, name := range []string{"steady", "other"} {
+		p, err := c.Plugin(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease, err := p.Client(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids[name] = lease.PID()
+	}
+	c.Retain(t.Context(), []string{"steady", "noisy"})
+	eventually(t, "the process that is not needed ends", 10*time.Second, func() bool {
+		return errors.Is(syscall.Kill(pids["other"], 0), syscall.ESRCH)
+	})
+	pid := func(name string) int {
+		result, err := c.Transport(name).Sync(t.Context(), pidRequest, func(sdk.Progress) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(result.Files)
+	}
+	if pid("steady") != pids["steady"] {
+		t.Error("the process that is needed is another one")
+	}
+	if pid("other") == pids["other"] {
+		t.Error("it has not ended")
+	}
+	// Close waits for those as well.
+	c.Retain(t.Context(), nil)
+}
+
 func TestDescribeFails(t *testing.T) {
 	timing := testTiming()
 	timing.start = 2 * time.Second

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 }
 
 // builtins are the plugins that pluginMain can be.
-var builtins = []string{"steady", "other", "noisy", "clinging", "broken", "dying", "impostor", "silent", "tcp", "parent"}
+var builtins = []string{"steady", "other", "noisy", "clinging", "broken", "dying", "impostor", "silent", "tcp", "parent", "stumbling"}
 
 func pluginMain(name string) {
 	switch name {
@@ -89,6 +89,11 @@ func pluginMain(name string) {
 	case "tcp":
 		fmt.Println("1|1|tcp|127.0.0.1:1|grpc")
 		time.Sleep(time.Hour)
+	case "stumbling":
+		if first(os.Getenv("STUMBLE")) {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
 	case "parent":
 		if _, err := run.Start(context.Background(), run.Command{Path: "sleep", Args: []string{"300"}}); err != nil {
 			panic(err)
@@ -111,6 +116,11 @@ func (transport) Validate(_ context.Context, req sdk.ValidateRequest) sdk.Diagno
 	case "hello":
 	case "er":
 		time.Sleep(time.Hour)
+	case "killed":
+		if first(os.Getenv("STUMBLE")) {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
 	case "die":
 		fmt.Fprintln(os.Stderr, "cannot take it")
 		os.Exit(4)
@@ -173,3 +183,6 @@ func daemonMain(base string) {
 	fmt.Println("ready")
 	select {}
 }
+
+// first reports whether nobody has asked for this file before.
+func first(file string) bool { return os.Mkdir(file, 0o700) == nil }

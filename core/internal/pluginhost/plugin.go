@@ -51,6 +51,19 @@ func (l *Lease) Err() error {
 	}
 }
 
+// ends reports whether the process, of which a call has failed, ends within a second.
+func (l *Lease) ends(ctx context.Context) bool {
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-l.Done():
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
 // Description is what the process said of itself when it started.
 func (l *Lease) Description() sdk.Description { return l.g.desc }
 
