@@ -25,12 +25,13 @@ func (e *Engine) Status() status.Report {
 	ctx, cancel := context.WithTimeout(context.Background(), fresh)
 	defer cancel()
 	var wg sync.WaitGroup
-	for _, s := range e.syncs {
+	blocks := e.blocks()
+	for _, s := range blocks {
 		wg.Go(func() { s.refresh(ctx) })
 	}
 	wg.Wait()
 	r := status.Report{Version: e.config.Version, PID: os.Getpid(), StateDir: e.config.Plan.StateDir, Started: e.started, Now: time.Now()}
-	for _, s := range e.syncs {
+	for _, s := range blocks {
 		r.Syncs = append(r.Syncs, s.report())
 	}
 	return r
@@ -38,7 +39,7 @@ func (e *Engine) Status() status.Report {
 
 // Flush implements control.Daemon.
 func (e *Engine) Flush(ctx context.Context, name string) error {
-	return e.each(name, func(d *transfer.Destination) error { return d.Flush(ctx) })
+	return e.each(ctx, name, func(ctx context.Context, d *transfer.Destination) error { return d.Flush(ctx) })
 }
 
 // Pause implements control.Daemon.
@@ -67,7 +68,7 @@ func (e *Engine) Approve(name string) (approved []string, err error) {
 
 // Verify implements control.Daemon.
 func (e *Engine) Verify(ctx context.Context, name string, repair bool, found func(destination string, d sdk.Difference)) error {
-	return e.each(name, func(d *transfer.Destination) error {
+	return e.each(ctx, name, func(ctx context.Context, d *transfer.Destination) error {
 		var differences []sdk.Difference
 		err := d.Verify(ctx, func(diff sdk.Difference) {
 			differences = append(differences, diff)
@@ -82,31 +83,32 @@ func (e *Engine) Verify(ctx context.Context, name string, repair bool, found fun
 
 // of calls do with the sync of that name.
 func (e *Engine) of(name string, do func(*syncBlock) error) error {
-	i := slices.IndexFunc(e.syncs, func(s *syncBlock) bool { return s.plan.Name == name })
+	blocks := e.blocks()
+	i := slices.IndexFunc(blocks, func(s *syncBlock) bool { return s.plan.Name == name })
 	if i < 0 {
 		return e.unknown(name)
 	}
-	return do(e.syncs[i])
+	return blocks[i].term.use(context.Background(), func(context.Context) error { return do(blocks[i]) })
 }
 
 func (e *Engine) unknown(name string) error { return fmt.Errorf("there is no sync %q", name) }
 
 // each calls do for each destination of the sync of that name, of all syncs for "", at the same time.
-func (e *Engine) each(name string, do func(*transfer.Destination) error) error {
+func (e *Engine) each(ctx context.Context, name string, do func(context.Context, *transfer.Destination) error) error {
 	var (
 		mu   sync.Mutex
 		errs []error
 		wg   sync.WaitGroup
 	)
 	known := name == ""
-	for _, s := range e.syncs {
+	for _, s := range e.blocks() {
 		if name != "" && s.plan.Name != name {
 			continue
 		}
 		known = true
 		for _, d := range s.destinations {
 			wg.Go(func() {
-				if err := do(d); err != nil {
+				if err := s.term.use(ctx, func(ctx context.Context) error { return do(ctx, d) }); err != nil {
 					mu.Lock()
 					defer mu.Unlock()
 					errs = append(errs, fmt.Errorf("sync %q: %s: %w", s.plan.Name, d, err))

@@ -43,25 +43,52 @@ type Config struct {
 	world *world
 }
 
-// Engine runs the sync blocks of one plan.
+// Engine runs the sync blocks of a plan, which may be replaced while it runs.
 type Engine struct {
 	config  Config
+	world   world
+	keeper  *state.Keeper
 	started time.Time
-	syncs   []*syncBlock
+	begun   chan struct{} // closed when Run has begun
+
+	reloading sync.Mutex // held by Reload
+
+	mu         sync.Mutex      // guards all below
+	ctx, abort context.Context // of Run; nil before
+	syncs      []*syncBlock    // in the order of the configuration
+	running    sync.WaitGroup
+	ended      bool // ctx has; nothing is started any more
 }
 
 // New returns an engine that does nothing yet.
 func New(c Config) *Engine {
-	e := &Engine{config: c, started: time.Now()}
-	w := realWorld()
+	e := &Engine{config: c, world: realWorld(), started: time.Now(), begun: make(chan struct{})}
 	if c.world != nil {
-		w = *c.world
+		e.world = *c.world
 	}
-	keeper := state.NewKeeper(c.State, c.Logger)
+	e.keeper = state.NewKeeper(c.State, c.Logger)
 	for _, s := range c.Plan.Syncs {
-		e.syncs = append(e.syncs, newSyncBlock(s, c.Plugins, keeper.Open(s.Name), w, c.Logger))
+		e.syncs = append(e.syncs, e.block(c.Plan, s, c.Plugins, nil))
 	}
 	return e
+}
+
+// block returns a block of a plan that does nothing yet.
+func (e *Engine) block(p *plan.Plan, s plan.Sync, plugins Plugins, former budgets) *syncBlock {
+	return newSyncBlock(s, p.Files(s), plugins, e.keeper.Open(s.Name), former, e.world, e.config.Logger)
+}
+
+// start has a block run. e.mu is held.
+func (e *Engine) start(b *syncBlock) {
+	ctx, abort := e.ctx, e.abort
+	e.running.Go(func() { b.run(ctx, abort, e.config.ShutdownTimeout) })
+}
+
+// blocks returns the blocks of the plan that is carried out at present, in its order.
+func (e *Engine) blocks() []*syncBlock {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.syncs
 }
 
 // Run keeps everything in step until ctx ends, then lets running transfers end. What is unconfirmed by
@@ -71,11 +98,18 @@ func (e *Engine) Run(ctx context.Context) {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(e.config.ShutdownTimeout, cancel) })
 	defer stop()
-	var wg sync.WaitGroup
-	for _, s := range e.syncs {
-		wg.Go(func() { s.run(ctx, abort) })
+	e.mu.Lock()
+	e.ctx, e.abort = ctx, abort
+	for _, b := range e.syncs {
+		e.start(b)
 	}
-	wg.Wait()
+	e.mu.Unlock()
+	close(e.begun)
+	<-ctx.Done()
+	e.mu.Lock()
+	e.ended = true
+	e.mu.Unlock()
+	e.running.Wait()
 }
 
 // Once brings every destination in step once, all at the same time, and returns one error for each that
@@ -86,7 +120,7 @@ func (e *Engine) Once(ctx context.Context) []error {
 		errs []error
 		wg   sync.WaitGroup
 	)
-	for _, s := range e.syncs {
+	for _, s := range e.blocks() {
 		for _, d := range s.destinations {
 			wg.Go(func() {
 				if err := d.Once(ctx); err != nil {

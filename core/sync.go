@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -22,17 +23,25 @@ import (
 // syncBlock is one sync block at work: one watched root and its destinations.
 type syncBlock struct {
 	plan         plan.Sync
+	files        []plan.PluginFile // of its plugins
 	record       *state.Record
 	guard        *guard.Guard
 	mounts       mountTracker
 	root         *watch.Root
 	logger       hclog.Logger
 	destinations []*transfer.Destination
+	budgets      budgets
+	term         *term
 }
 
-func newSyncBlock(s plan.Sync, plugins Plugins, record *state.Record, w world, logger hclog.Logger) *syncBlock {
+// budgets are those of some destinations.
+type budgets map[sdk.Endpoint]*guard.Budget
+
+// newSyncBlock returns a block that does nothing yet. Former are the budgets of blocks that it takes the place
+// of, perhaps.
+func newSyncBlock(s plan.Sync, files []plan.PluginFile, plugins Plugins, record *state.Record, former budgets, w world, logger hclog.Logger) *syncBlock {
 	logger = logger.With("sync", s.Name)
-	b := &syncBlock{plan: s, record: record, logger: logger}
+	b := &syncBlock{plan: s, files: files, record: record, logger: logger, budgets: budgets{}, term: newTerm()}
 	exclude, err := filter.Parse(s.Exclude)
 	if err != nil {
 		exclude = nil // the plan has none of these
@@ -66,6 +75,12 @@ func newSyncBlock(s plan.Sync, plugins Plugins, record *state.Record, w world, l
 	dirty := w.queue
 	dirty.Settle, dirty.MaxDelay = s.Settle, s.MaxDelay
 	for _, destination := range s.Destinations {
+		budget := guard.NewBudget(limit)
+		if before := former[destination]; before != nil {
+			// What is deleted in one go must not count anew because somebody edits a file meanwhile.
+			budget = before.With(limit)
+		}
+		b.budgets[destination] = budget
 		b.destinations = append(b.destinations, transfer.New(transfer.Config{
 			Sync:        s.Name,
 			Source:      s.Source,
@@ -76,7 +91,7 @@ func newSyncBlock(s plan.Sync, plugins Plugins, record *state.Record, w world, l
 			ConfigJSON:  s.Transport.Config,
 			Queue:       dirty,
 			Guard:       b.guard,
-			Budget:      guard.NewBudget(limit),
+			Budget:      budget,
 			Mounts:      b.mounts,
 			Watch:       b.root,
 			Record:      record,
@@ -102,8 +117,11 @@ func watcherOf(name string, plugins Plugins, logger hclog.Logger) (_ sdk.Watcher
 	return auto, auto.Choice
 }
 
-// run watches until ctx ends and transfers until then, or with a transfer under way until abort ends.
-func (b *syncBlock) run(ctx, abort context.Context) {
+// run watches until ctx ends and transfers until then, or with a transfer under way until abort ends. It does
+// so too when its term ends, and then transfers go on for no longer than the patience.
+func (b *syncBlock) run(ctx, abort context.Context, patience time.Duration) {
+	ctx, abort, ended := b.term.run(ctx, abort, patience)
+	defer ended()
 	var wg sync.WaitGroup
 	wg.Go(func() { b.root.Run(ctx) })
 	wg.Go(func() { b.mounts.Run(ctx, b.mounted) })

@@ -106,6 +106,20 @@ func TestUnmountedSource(t *testing.T) {
 	d.do("resync", "s")
 	held()
 
+	t.Log("reloaded: the same, then changed, renamed, removed and there again")
+	d.signal(syscall.SIGHUP)
+	d.wait(0, unchanged, func(l line) bool { return l.Message == unchanged })
+	held()
+	changed := localSync("s", source, destination, `exclude = ["*.tmp"]`)
+	d.configure(len(d.log()), changed, reloaded)
+	held()
+	elsewhere, _ := dirs(t)
+	other := localSync("other", elsewhere, elsewhere+".copy", "")
+	d.configure(len(d.log()), other, reloaded)
+	same(t, before, destination)
+	d.configure(len(d.log()), config, reloaded)
+	held()
+
 	t.Log("restarted meanwhile")
 	d.stop(t, syscall.SIGTERM)
 	d = startDaemon(t, config, m.enter)
@@ -151,4 +165,23 @@ func TestAnotherDiskOnTheSource(t *testing.T) {
 	m.run("umount '" + source + "'")
 	d.flushed(t)
 	same(t, before, destination)
+}
+
+// Without a place for the sockets of its plugins filewatch fails; the configuration is not to blame.
+func TestNoPlaceForSockets(t *testing.T) {
+	t.Parallel()
+	m := newMounts(t)
+	source, destination := dirs(t)
+	file := filepath.Join(t.TempDir(), "sync.hcl")
+	writeFile(t, file, localSync("s", source, destination, ""))
+	for _, dir := range []string{"/run", "/tmp", os.TempDir()} {
+		m.run("mount --bind '" + dir + "' '" + dir + "'; mount -o remount,ro,bind '" + dir + "'")
+	}
+	cmd := exec.Command("filewatch", "-config", file, "-once")
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR=")
+	m.enter(cmd)
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "no place for the sockets") || cmd.ProcessState.ExitCode() != exitFailed {
+		t.Errorf("%v:\n%s", err, out)
+	}
 }

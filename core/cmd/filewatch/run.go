@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,8 +17,6 @@ import (
 	"github.com/filewatch/filewatch/core/internal/config"
 	"github.com/filewatch/filewatch/core/internal/control"
 	"github.com/filewatch/filewatch/core/internal/guard"
-	"github.com/filewatch/filewatch/core/internal/plan"
-	"github.com/filewatch/filewatch/core/internal/pluginhost"
 	"github.com/filewatch/filewatch/core/internal/state"
 )
 
@@ -26,7 +25,7 @@ import (
 const shutdownTimeout = 10 * time.Second
 
 // runDaemon keeps everything in step until SIGINT or SIGTERM; with -once it does one full sync. A second
-// signal ends it at once.
+// signal ends it at once. SIGHUP has it read the configuration anew.
 func runDaemon(env *environment, args []string) int {
 	flags := flag.NewFlagSet("filewatch", flag.ContinueOnError)
 	var s settings
@@ -41,47 +40,75 @@ func runDaemon(env *environment, args []string) int {
 	// left ends with its lifeline.
 	context.AfterFunc(ctx, stop)
 
-	status := exitOK
-	if !s.withPlan(ctx, env, func(p *plan.Plan, plugins core.Plugins, logger hclog.Logger) {
-		store, err := s.openState(p.StateDir, logger)
-		if err != nil {
-			fmt.Fprintf(env.stderr, "filewatch: %v\n", err)
-			status = exitFailed
-			return
+	if *once {
+		return s.withPlan(ctx, env, func(r *running) int { return r.once(ctx) })
+	}
+	// From here on, so that it never means what it means to those who do not take it: the end.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	seen := config.Sum(s.configs)
+	return s.withPlan(ctx, env, func(r *running) int { return r.daemon(ctx, hangups, seen) })
+}
+
+// daemon keeps everything in step until ctx ends. Seen is what the configuration was before it was loaded.
+func (r *running) daemon(ctx context.Context, hangups <-chan os.Signal, seen config.Checksum) int {
+	engine, done, status := r.start()
+	if engine == nil {
+		return status
+	}
+	defer done()
+	server, err := control.Start(control.Config{StateDir: r.plan.StateDir, Daemon: engine, Logger: r.logger})
+	if err != nil {
+		r.logger.Error("runs without status and the other commands", "err", err)
+	} else {
+		defer server.Close()
+	}
+	edited := make(chan struct{}, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() { watchEdits(ctx, r.settings.configs, seen, edited, r.logger) })
+	wg.Go(func() { r.follow(ctx, engine, hangups, edited) })
+	engine.Run(ctx)
+	wg.Wait()
+	r.logger.Info("ended")
+	return exitOK
+}
+
+// once does one full sync of every block.
+func (r *running) once(ctx context.Context) int {
+	engine, done, status := r.start()
+	if engine == nil {
+		return status
+	}
+	defer done()
+	for _, err := range engine.Once(ctx) {
+		status = exitFailed
+		if !errors.Is(err, context.Canceled) {
+			fmt.Fprintf(r.env.stderr, "filewatch: %v\n", err)
 		}
-		defer func() {
-			if err := store.Close(); err != nil {
-				logger.Warn("close the state directory", "err", err)
-			}
-		}()
-		engine := core.New(core.Config{
-			Plan: p, Plugins: plugins, State: store, Logger: logger,
-			Version: version, ShutdownTimeout: shutdownTimeout,
-		})
-		if !*once {
-			server, err := control.Start(control.Config{StateDir: p.StateDir, Daemon: engine, Logger: logger})
-			if err != nil {
-				logger.Error("runs without status and the other commands", "err", err)
-			} else {
-				defer server.Close()
-			}
-			engine.Run(ctx)
-			logger.Info("ended")
-			return
-		}
-		for _, err := range engine.Once(ctx) {
-			status = exitFailed
-			if !errors.Is(err, context.Canceled) {
-				fmt.Fprintf(env.stderr, "filewatch: %v\n", err)
-			}
-		}
-		if ctx.Err() != nil {
-			fmt.Fprintln(env.stderr, "filewatch: interrupted before everything was compared")
-		}
-	}) {
-		return exitUsage
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(r.env.stderr, "filewatch: interrupted before everything was compared")
 	}
 	return status
+}
+
+// start returns the engine of the plan and what is to be called when it has ended. There is none, and
+// the exit status is not 0, when another daemon uses the state directory.
+func (r *running) start() (_ *core.Engine, done func(), status int) {
+	store, err := r.settings.openState(r.plan.StateDir, r.logger)
+	if err != nil {
+		fmt.Fprintf(r.env.stderr, "filewatch: %v\n", err)
+		return nil, nil, exitFailed
+	}
+	return core.New(core.Config{
+			Plan: r.plan, Plugins: r.catalog, State: store, Logger: r.logger,
+			Version: version, ShutdownTimeout: shutdownTimeout,
+		}), func() {
+			if err := store.Close(); err != nil {
+				r.logger.Warn("close the state directory", "err", err)
+			}
+		}, exitOK
 }
 
 // openState opens the directory of what must survive. Only another daemon in it is an error: all else is
@@ -109,55 +136,12 @@ func runValidate(env *environment, args []string) int {
 	if status, ok := s.parse(env, flags, args); !ok {
 		return status
 	}
-	if !s.withPlan(context.Background(), env, func(p *plan.Plan, _ core.Plugins, _ hclog.Logger) {
-		for _, sync := range p.Syncs {
+	return s.withPlan(context.Background(), env, func(r *running) int {
+		for _, sync := range r.plan.Syncs {
 			for _, route := range sync.Routes() {
 				fmt.Fprintln(env.stdout, route)
 			}
 		}
-	}) {
-		return exitUsage
-	}
-	return exitOK
-}
-
-// withPlan makes the plan of the configuration, calls use with it and its plugins, and ends the
-// plugins. It returns false, having said why, when there is no plan.
-func (s *settings) withPlan(ctx context.Context, env *environment, use func(*plan.Plan, core.Plugins, hclog.Logger)) bool {
-	cfg, diags := config.Load(s.configs, s.variables())
-	logger := s.logger(env.stderr, cfg.LogLevel, cfg.LogFormat)
-	host, err := pluginhost.New(pluginhost.Config{
-		Builtins: builtinNames(),
-		Logger:   logger,
+		return exitOK
 	})
-	if err != nil {
-		writeDiagnostics(env.stderr, cfg.Files, diags)
-		fmt.Fprintf(env.stderr, "filewatch: %v\n", err)
-		return false
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-		defer cancel()
-		if err := host.Close(ctx); err != nil {
-			logger.Warn("end plugins", "err", err)
-		}
-	}()
-	catalog := host.Catalog(programs(cfg.Plugins))
-	p, more := plan.New(ctx, cfg, catalog)
-	diags = config.Tidy(append(diags, more...))
-	writeDiagnostics(env.stderr, cfg.Files, diags)
-	if diags.HasErrors() {
-		return false
-	}
-	use(p, catalog, logger)
-	return true
-}
-
-// programs are the plugins that the configuration names.
-func programs(plugins []config.Plugin) []pluginhost.Program {
-	var all []pluginhost.Program
-	for _, p := range plugins {
-		all = append(all, pluginhost.Program{Name: p.Name, Path: p.Path, SHA256: p.SHA256})
-	}
-	return all
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,6 +63,26 @@ type Sync struct {
 type Component struct {
 	Plugin string
 	Config json.RawMessage // a JSON object; null = the plugin's default
+}
+
+// Plugins returns the names of the plugins that carry out a sync: its transport, its watcher or those of which
+// one is chosen, and the one that polls what the watcher does not see.
+func (s Sync) Plugins() []string {
+	names := []string{s.Transport.Plugin, "poll"}
+	if s.Watcher.Plugin == config.AutoWatcher {
+		return append(names, "inotify", "fanotify")
+	}
+	return append(names, s.Watcher.Plugin)
+}
+
+// Files returns where the plugins of a sync are found, those that are built in left out.
+func (p *Plan) Files(s Sync) (files []PluginFile) {
+	for _, file := range p.Plugins {
+		if slices.Contains(s.Plugins(), file.Name) {
+			files = append(files, file)
+		}
+	}
+	return files
 }
 
 // Routes returns one line for each destination: where the contents of the source really go.
