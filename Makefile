@@ -41,9 +41,13 @@ install: ## install filewatch to $(PREFIX)/bin, built before if it is not yet
 	install -D -m 0755 bin/filewatch $(DESTDIR)$(PREFIX)/bin/filewatch
 
 .PHONY: bench
-bench: need-test ## measure a change's way to the far end beside plain rsync, and the packages' benchmarks
-	$(GO) test -run '^$$' -bench . -benchtime 20x ./core/cmd/filewatch
-	$(GO) test -run '^$$' -bench . $$($(GO) list ./... | grep -v core/cmd/filewatch)
+bench: need-bench build ## measure filewatch beside the script, lsyncd and rsync, into docs/benchmarks.md: a quarter of an hour
+	$(GO) build -trimpath -o bin/bench ./core/internal/bench
+	bin/bench bin/filewatch docs
+
+.PHONY: bench-go
+bench-go: need-test ## the packages' own benchmarks
+	$(GO) test -run '^$$' -bench . ./...
 
 .PHONY: bench-watch
 bench-watch: need-watch build ## measure the watchers on large trees beside inotifywait and find: about five minutes
@@ -66,12 +70,14 @@ clean: ## remove what was built
 	rm -rf bin examples/quickstart/source examples/quickstart/mirror examples/quickstart/state
 
 # The tools a target needs, installed where they are missing.
-.PHONY: need-go need-run need-test need-watch
+.PHONY: need-go need-run need-test need-bench need-watch
 need-go:
 	@command -v $(GO) >/dev/null || { echo "filewatch is built with Go 1.26 or newer: install it from https://go.dev/dl"; exit 1; }
 need-run: need-go
 	@sh .ci/need rsync
 need-test: need-go
 	@sh .ci/need rsync ssh sshd cc bindfs inotifywait find
+need-bench: need-go
+	@sh .ci/need rsync ssh sshd inotifywait lsyncd git
 need-watch: need-go
 	@sh .ci/need inotifywait find

@@ -12,9 +12,14 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 )
+
+// T is what is needed of a testing.TB. A program that is not a test brings its own.
+type T interface {
+	Helper()
+	Fatalf(format string, args ...any) // does not return
+}
 
 // Children returns the live descendants of pid at any depth, parents before their children. A
 // process whose parent died is no longer a descendant: see WithEnv and WithArg.
@@ -78,10 +83,10 @@ func Kill(pid int, sig syscall.Signal) error {
 
 // Halt sends SIGSTOP to pid and waits until it is halted, or gone: from then on it does nothing, and
 // what it started before can be seen. It ends the test if that takes longer than ten seconds.
-func Halt(t testing.TB, pid int) {
+func Halt(t T, pid int) {
 	t.Helper()
 	if err := Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	const halted = "Tt"
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Microsecond) {
@@ -96,7 +101,7 @@ func Halt(t testing.TB, pid int) {
 
 // WaitGone waits until none of pids is alive. When timeout is over it ends the test with the command
 // lines of those that remain.
-func WaitGone(t testing.TB, pids []int, timeout time.Duration) {
+func WaitGone(t T, pids []int, timeout time.Duration) {
 	t.Helper()
 	deadline := time.Now().Add(timeout)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {

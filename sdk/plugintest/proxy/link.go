@@ -103,6 +103,7 @@ func (l *link) write(to *net.TCPConn, queue <-chan chunk, counts bool) {
 				l.cut()
 				return
 			}
+			l.proxy.passed.Add(int64(n))
 			if cut {
 				l.proxy.Cut()
 				return

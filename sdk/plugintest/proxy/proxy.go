@@ -5,9 +5,16 @@ package proxy
 import (
 	"net"
 	"sync"
-	"testing"
+	"sync/atomic"
 	"time"
 )
+
+// T is what is needed of a testing.TB. A program that is not a test brings its own.
+type T interface {
+	Helper()
+	Fatalf(format string, args ...any) // does not return
+	Cleanup(func())
+}
 
 // Proxy passes on TCP connections. Its methods may be called concurrently.
 type Proxy struct {
@@ -16,6 +23,7 @@ type Proxy struct {
 	target   string
 	listener net.Listener
 	running  sync.WaitGroup
+	passed   atomic.Int64
 
 	mu     sync.Mutex
 	faults faults
@@ -32,7 +40,7 @@ type faults struct {
 
 // Start listens on a port of its own and passes connections on to target, HOST:PORT, until the end of
 // the test.
-func Start(t testing.TB, target string) *Proxy {
+func Start(t T, target string) *Proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -65,6 +73,9 @@ func (p *Proxy) Delay(by time.Duration) { p.change(func(f *faults) { f.delay = b
 
 // Throttle passes on so many bytes per second in each direction, for each connection.
 func (p *Proxy) Throttle(rate int) { p.change(func(f *faults) { f.rate = rate }) }
+
+// Passed returns how many bytes were passed on until now, in both directions.
+func (p *Proxy) Passed() int64 { return p.passed.Load() }
 
 // BlackHole lets nothing through from now on, and closes nothing: neither side is told. New connections
 // are accepted and hear nothing. What was sent meanwhile is passed on by Heal.

@@ -120,6 +120,13 @@ func TestPassesOn(t *testing.T) {
 	if rest, err := io.ReadAll(a); err != nil || string(rest) != "last" {
 		t.Errorf("%q, %v", rest, err)
 	}
+	// A byte is counted right after it was passed on.
+	want := int64(2 * len("onetwolast"))
+	for deadline := time.Now().Add(patience); p.Passed() != want; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes passed, want %d", p.Passed(), want)
+		}
+	}
 }
 
 func TestDelayAndThrottle(t *testing.T) {

@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/filewatch/filewatch/sdk/plugintest/proc"
@@ -29,6 +28,15 @@ const (
 	// nobody gets the port of a stopped server by chance.
 	firstPort, lastPort = 20000, 32000
 )
+
+// T is what is needed of a testing.TB. A program that is not a test brings its own.
+type T interface {
+	proc.T
+	TempDir() string // removed after all that Cleanup was given has been called
+	Cleanup(func())
+	Failed() bool
+	Logf(format string, args ...any)
+}
 
 // Config says how a server differs from the usual one. The zero value is a server that lets the
 // current user in with Server.IdentityFile.
@@ -51,7 +59,7 @@ type Server struct {
 	KnownHosts   string // holds the server's key
 	ConfigFile   string // for ssh -F: any host name leads to this server, with the above
 
-	t      testing.TB
+	t      T
 	dir    string
 	sshd   string
 	env    map[string]string
@@ -65,7 +73,7 @@ type Server struct {
 
 // Start starts a server and ends it, and all of its sessions, with the test. When the test has failed
 // by then, the end of the server's log is shown. Start ends the test if there can be no server.
-func Start(t testing.TB, c Config) *Server {
+func Start(t T, c Config) *Server {
 	t.Helper()
 	s := &Server{t: t, Host: "127.0.0.1", dir: t.TempDir(), env: c.Env, lines: c.Lines}
 	s.marker = "FILEWATCH_TEST_SSHD=" + s.dir
@@ -110,6 +118,14 @@ func (s *Server) Restart() {
 	if err := s.listen(); err != nil {
 		s.t.Fatalf("sshd: restart: %v", err)
 	}
+}
+
+// PID is the id of the listener, of which the sessions are descendants; 0 when it is stopped.
+func (s *Server) PID() int {
+	if s.cmd == nil {
+		return 0
+	}
+	return s.cmd.Process.Pid
 }
 
 // Sessions returns the processes that serve sessions, with all that they started.

@@ -35,8 +35,8 @@ func ssh(t *testing.T, config string, args ...string) (status int, stdout, stder
 
 func TestLogin(t *testing.T) {
 	s := sshd.Start(t, sshd.Config{})
-	if s.Host != "127.0.0.1" {
-		t.Errorf("host %q", s.Host)
+	if s.Host != "127.0.0.1" || !proc.Alive(s.PID()) {
+		t.Errorf("host %q, process %d", s.Host, s.PID())
 	}
 	// Any host name leads to the server, and a session sees neither the start files nor our environment.
 	t.Setenv("FILEWATCH_TEST_OURS", "1")

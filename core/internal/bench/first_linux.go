@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/filewatch/filewatch/sdk/run"
+)
+
+// firstSync measures the first sync of many small files.
+func (b *bench) firstSync() {
+	const fileSize = 1 << 10
+	h := b.first
+	title := fmt.Sprintf("First sync of %d files", h.total())
+	near := b.result("first", title, "s", fmt.Sprintf("Of %d bytes each, to an empty destination: from the start of the program until it is through.", fileSize))
+	far := b.result("first-line", fmt.Sprintf("%s, %v round trip", title, roundTrip), "s", "The same, through the proxy.")
+	one := &contender{name: "one plain rsync", slowness: 1}
+	b.within(func(s *scope) {
+		source := b.newPlace(s)
+		b.tell("  making %d files", h.total())
+		s.parallel(h.top*h.sub, func(i int) error {
+			if err := os.MkdirAll(filepath.Join(source.source, h.directory(i)), 0o755); err != nil {
+				return err
+			}
+			for j := range h.files {
+				if err := os.WriteFile(filepath.Join(source.source, h.file(i, j)), fmt.Appendf(nil, "%*d", fileSize, i*h.files+j), 0o644); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		run := func(r *result, c *contender, overLine bool) {
+			b.within(func(s *scope) {
+				p := b.newPlace(s)
+				p.source, p.overLine = source.source, overLine
+				began := time.Now()
+				b.syncAll(s, c, p)
+				r.add(c.name, time.Since(began).Seconds())
+				if wrong := differing(s.snapshot(p.destination), s.snapshot(p.source)); len(wrong) > 0 {
+					s.Fatalf("%d paths are not in step after a first sync, such as %q", len(wrong), wrong[0])
+				}
+			})
+		}
+		b.inTurns(min(b.rounds, 2), []*contender{one, filewatch}, func(c *contender, _ int) { run(near, c, false) })
+		source.line.Delay(roundTrip / 2)
+		defer source.line.Heal()
+		b.inTurns(1, []*contender{one, filewatch}, func(c *contender, _ int) { run(far, c, true) })
+	})
+	b.aim("first sync, to one plain rsync", near.of(filewatch.name).p50(), 1, near.of(one.name).p50())
+	b.aim("first sync over a slow line, to one plain rsync", far.of(filewatch.name).p50(), 1, far.of(one.name).p50())
+}
+
+// syncAll runs filewatch until all is in sync, or else one plain rsync.
+func (b *bench) syncAll(s *scope, c *contender, p place) {
+	if c == filewatch {
+		b.daemon(s, p).flush(s, 10*time.Minute)
+		return
+	}
+	s.command(run.Command{Path: "rsync", Args: []string{"-a", "--delete", "-e", "ssh -F " + p.config(s, ""), p.source + "/", p.target()}})
+}
