@@ -120,3 +120,28 @@ func TestPluginsComeBack(t *testing.T) {
 		tree.WaitEqual(t, source, destination, patience, tree.Options{})
 	}
 }
+
+// What a healthy watcher reports leaves nothing for a rescan to find: see startDaemon.
+func TestRescansFindNothingMissed(t *testing.T) {
+	for name, block := range map[string]string{
+		"inotify":  `watcher "inotify" {}`,
+		"poll":     `watcher "poll" { interval = "100ms" }`,
+		"fanotify": `watcher "fanotify" {}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "fanotify" && os.Getuid() != 0 {
+				t.Skip("fanotify needs root")
+			}
+			source, destination := dirs(t)
+			churn := tree.NewChurn(1, source, tree.ChurnOptions{})
+			churn.LogOnFailure(t)
+			d := startDaemon(t, localSync("churn", source, destination, block+"\nrescan = \"500ms\"\n"+churns))
+			d.waitMessage(0, "churn", "in sync")
+			churn.Run(1500)
+			tree.WaitEqual(t, source, destination, patience, tree.Options{})
+			at := d.waitMessage(len(d.log()), "churn", "compared everything")
+			at = d.waitMessage(at, "churn", "compared everything")
+			d.waitMessage(at, "churn", "in sync")
+		})
+	}
+}

@@ -48,7 +48,8 @@ type line struct {
 }
 
 // startDaemon runs filewatch with the configuration until the test's end. Adjust may change the
-// command before it starts.
+// command before it starts. Its watchers are healthy: whatever happens, a rescan must find nothing that they
+// missed.
 func startDaemon(t testing.TB, config string, adjust ...func(*exec.Cmd)) *daemon {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "sync.hcl")
@@ -86,6 +87,11 @@ func startDaemon(t testing.TB, config string, adjust ...func(*exec.Cmd)) *daemon
 		proc.WaitGone(t, children, 2*time.Second)
 		<-read
 		_ = r.Close()
+		for _, l := range d.log() {
+			if strings.Contains(l.Message, "should have reported") {
+				t.Error(l.Text)
+			}
+		}
 		if t.Failed() {
 			d.dump()
 		}

@@ -170,13 +170,18 @@ func (d *Destination) judgeAudit() {
 	d.now.judged++
 	d.mu.Unlock()
 	defer d.judged()
-	if a.more && d.config.Watch.Looks() {
+	looks := d.config.Watch.Looks()
+	if a.more && looks {
 		d.queue.Add(time.Now(), everything)
 	}
 	var missed []string
+	fleeting := make(map[string]bool) // what came and went between two looks
 	for i, diff := range a.differences {
 		info := d.look(diff)
-		if diff.Kind == sdk.Extra && a.held {
+		if looks && info == nil && diff.Kind != sdk.Extra {
+			fleeting[diff.Path] = true
+		}
+		if fleeting[diff.Path] || diff.Kind == sdk.Extra && a.held {
 			continue
 		}
 		if !a.since.IsZero() && i >= a.counted && !a.covers(diff.Path) && d.changedAfter(diff.Path, info, a.since) {

@@ -267,6 +267,34 @@ func TestWhatCameAndWentBetweenTwoLooksIsDeleted(t *testing.T) {
 	})
 }
 
+// A watcher that looks now and then cannot tell of it, so it does not count as missed; what it should have
+// seen does.
+func TestWhatCameAndWentBetweenTwoLooksIsNotMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, ok)
+		f.watch.set(func(w *fakeWatch) { w.looks = true })
+		f.Add(everything)
+		time.Sleep(time.Hour)
+		if err := os.WriteFile(filepath.Join(f.source, "stays"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f.transport.lists = func(req sdk.SyncRequest) []sdk.Difference {
+			if req.Changes[0] != everything {
+				return nil
+			}
+			return []sdk.Difference{
+				{Path: "came and went", Kind: sdk.Missing}, {Path: "came and went", Kind: sdk.Extra},
+				{Path: "stays", Kind: sdk.Missing}, {Path: "removed", Kind: sdk.Extra},
+			}
+		}
+		f.Rescan()
+		synctest.Wait()
+		if got := f.Missed(); got != 2 || f.log.count(`some=["removed", "stays"]`) != 1 {
+			t.Errorf("missed %d: %s", got, f.log.b.String())
+		}
+	})
+}
+
 func TestVerify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t, ok)
