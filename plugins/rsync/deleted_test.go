@@ -10,29 +10,24 @@ import (
 	"github.com/filewatch/filewatch/sdk"
 )
 
-// killAfter makes each rsync that deletes die after so many deletions, here and at the destination.
-func killAfter(t *testing.T, n int) {
+// killDeleting makes each rsync that deletes die when so many entries are left in a directory, here and at
+// the destination.
+func killDeleting(t *testing.T, dir string, left int) {
 	t.Helper()
-	fifo := filepath.Join(t.TempDir(), "out.")
 	wrapRsync(t, `for a; do [ "$a" = --dry-run ] && exec "$rsync" "$@"; done
-out=`+fifo+`$$
-mkfifo "$out"
 exec 3<&0
-"$rsync" "$@" <&3 >"$out" &
-pid=$! n=0
-while IFS= read -r line; do
-	printf '%s\n' "$line"
-	case $line in
-	"*deleting"*) n=$((n+1)); [ $n -ne `+strconv.Itoa(n)+` ] || kill -KILL $(cat /proc/$pid/task/$pid/children) $pid ;;
-	esac
-done <"$out"
+"$rsync" "$@" <&3 &
+pid=$!
+while [ -e /proc/$pid/exe ]; do
+	[ $(ls -f '`+dir+`' | wc -l) -gt `+strconv.Itoa(left)+` ] || kill -KILL $(cat /proc/$pid/task/$pid/children) $pid
+done
 wait $pid
 `)
 }
 
 // What a run has deleted before it died is told; it is no less than what it really has.
 func TestDeletionsBeforeTheDeathOfRsync(t *testing.T) {
-	const files = 8000
+	const files = 20000
 	for _, tt := range []struct {
 		name    string
 		changes []sdk.Change
@@ -45,12 +40,12 @@ func TestDeletionsBeforeTheDeathOfRsync(t *testing.T) {
 			f.write(f.src, "kept", "new")
 			f.write(f.dst, "kept")
 			for i := range files {
-				f.write(f.dst, fmt.Sprint("gone/", i))
+				f.write(f.dst, fmt.Sprintf("gone/%d", i))
 			}
 			f.force(allCaps)
 			f.req.MaxDelete = 2 * files
 			before := count(t, f.dst)
-			killAfter(t, 5)
+			killDeleting(t, filepath.Join(f.dst, "gone"), files-1000)
 			var last sdk.Progress
 			req := f.req
 			req.Changes = tt.changes
@@ -64,7 +59,7 @@ func TestDeletionsBeforeTheDeathOfRsync(t *testing.T) {
 			}
 			t.Logf("%d entries were deleted, %d told, %d created", really, last.Deleted, last.Created)
 			// It goes on for a moment after it can tell no more.
-			if really == 0 || last.Deleted < uint64(really) || last.Deleted > files+1 {
+			if really == 0 || really > files || last.Deleted < uint64(really) || last.Deleted > files+1 {
 				t.Errorf("%d deletions were told of %d", last.Deleted, really)
 			}
 			if last.Created != 1 {
@@ -86,5 +81,57 @@ func TestWhatFailsIsNotCreated(t *testing.T) {
 	res, err := f.try(paths("d/a", "d/b", "c")...)
 	if err != nil || len(res.Failed) < 2 || res.Created > 1 {
 		t.Errorf("%d created: %s", res.Created, describe(res, err))
+	}
+}
+
+// A batch whose run dies again and again counts once, and is still within the limit when it gets through.
+func TestRemovalsThatMayHaveBeenCountOnce(t *testing.T) {
+	f := local(t)
+	f.config().Standby = 0
+	var changes []sdk.Change
+	for i := range 60 {
+		name := fmt.Sprint("gone-", i)
+		f.write(f.dst, name)
+		changes = append(changes, sdk.Change{Path: name})
+	}
+	f.force(allCaps)
+	counted := uint64(0)
+	path := os.Getenv("PATH")
+	wrapRsync(t, `for a; do [ "$a" = --dry-run ] && exec "$rsync" "$@"; done; kill -KILL $$`)
+	for range 4 {
+		f.req.MaxDelete = 100 - counted
+		f.force(allCaps)
+		var last sdk.Progress
+		req := f.req
+		req.Changes = changes
+		if res, err := f.tr.Sync(t.Context(), req, func(p sdk.Progress) { last = p }); err == nil {
+			t.Fatal(describe(res, err))
+		}
+		if counted += last.Deleted; counted != 60 {
+			t.Fatalf("%d removals count, want 60", counted)
+		}
+	}
+	t.Setenv("PATH", path)
+	f.req.MaxDelete = 100 - counted
+	if res := f.sync(changes...); res.Deleted != 0 || res.Withheld.Count != 0 || count(t, f.dst) != 0 {
+		t.Errorf("%+v, %d are left", res, count(t, f.dst))
+	}
+	// From then on they are as any others.
+	f.write(f.dst, "gone-1")
+	if res := f.sync(changes...); res.Deleted != 1 {
+		t.Errorf("%+v", res)
+	}
+}
+
+// A run that did not get as far as the destination has removed nothing.
+func TestFailureToConnectCountsForNothing(t *testing.T) {
+	f := local(t)
+	f.req.Destination = sdk.Endpoint{Scheme: schemeDaemon, Host: "127.0.0.1", Port: 1, Path: "module"}
+	f.force(allCaps)
+	f.req.MaxDelete = 100
+	f.req.Changes = paths("a", "b")
+	var last sdk.Progress
+	if res, err := f.tr.Sync(t.Context(), f.req, func(p sdk.Progress) { last = p }); err == nil || last.Deleted != 0 {
+		t.Errorf("%d removals count: %s", last.Deleted, describe(res, err))
 	}
 }

@@ -42,6 +42,9 @@ type output struct {
 	// deletionsOff is set when rsync left out deletions because it could not read all of the source.
 	deletionsOff bool
 
+	counted map[string]bool // deletions that count already; see session.presume
+	again   uint64          // how many of deleted are among them
+
 	progress func(*output) // nil = not wanted
 	reported time.Time
 	listing  bool             // keep differences
@@ -89,6 +92,10 @@ func (o *output) item(it item) {
 	switch {
 	case it.deleted:
 		o.deleted++
+		if o.counted[it.path] {
+			delete(o.counted, it.path)
+			o.again++
+		}
 	case !it.attributesOfDir:
 		o.files++
 		if it.created {
@@ -230,22 +237,16 @@ type counter struct {
 	progress func(sdk.Progress)
 }
 
-// add counts a run that has ended, however it did. If it did not come to its end, what it has sent may have
-// been lost; and once it was removing, it may have removed more than it could tell.
+// add counts a run that has ended, however it did. What it has sent may have been lost if it did not come to
+// its end.
 func (c *counter) add(out *outcome) {
 	o := &out.stdout
 	c.report(o)
-	c.result.Deleted += o.deleted
-	if !out.ran() && o.deleted > 0 {
-		c.result.Deleted += uint64(out.removes) - min(uint64(out.removes), o.deleted)
-	}
+	c.result.Deleted += o.deleted - o.again
 	if out.ran() {
 		c.result.Files += o.files
 		c.result.Created += o.createdCount
 		c.result.Bytes += o.bytes
-	}
-	if c.progress != nil {
-		c.progress(c.sum())
 	}
 }
 
@@ -261,7 +262,7 @@ func (c *counter) report(o *output) {
 		p := c.sum()
 		p.Files += o.files + o.deleted
 		p.Bytes += o.bytes
-		p.Deleted += o.deleted
+		p.Deleted += o.deleted - o.again
 		p.Differences = o.list
 		c.progress(p)
 	}

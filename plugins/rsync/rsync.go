@@ -37,12 +37,13 @@ type transport struct {
 	ctx    context.Context // of the ssh connections and standbys; ends with Close
 	cancel context.CancelFunc
 
-	mu       sync.Mutex          // guards all fields below
-	conns    map[peer]*conn      // connections to ssh destinations
-	caps     map[peer]probedCaps // what is known about the far end
-	standbys map[peer]*standby   // nil after Close
-	dir      string              // private directory of the control sockets; "" = not made yet
-	sockets  int                 // names given in it
+	mu       sync.Mutex               // guards all fields below
+	conns    map[peer]*conn           // connections to ssh destinations
+	caps     map[peer]probedCaps      // what is known about the far end
+	standbys map[peer]*standby        // nil after Close
+	removals map[peer]map[string]bool // see session.presume; the maps belong to the one session of the peer
+	dir      string                   // private directory of the control sockets; "" = not made yet
+	sockets  int                      // names given in it
 }
 
 // peer is what one connection and one probe are for.
@@ -58,7 +59,7 @@ var (
 )
 
 func newTransport() *transport {
-	t := &transport{conns: map[peer]*conn{}, caps: map[peer]probedCaps{}, standbys: map[peer]*standby{}}
+	t := &transport{conns: map[peer]*conn{}, caps: map[peer]probedCaps{}, standbys: map[peer]*standby{}, removals: map[peer]map[string]bool{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
 }

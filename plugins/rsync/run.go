@@ -23,7 +23,6 @@ type outcome struct {
 	mode     mode
 	stuck    bool // it hung, and was ended
 	counted  bool // what it does is part of the result
-	removes  int  // entries at most, as far as is known; 0 = not known
 	stdout   output
 	messages messages
 }
@@ -70,8 +69,8 @@ type job struct {
 	shallow bool
 	// unfiltered is set when the sync block's exclude patterns have no say.
 	unfiltered bool
-	// gone is how many entries of the list are to be removed.
-	gone int
+	// gone are the entries of the list that are to be removed.
+	gone []string
 }
 
 // mode is how a job is run.
@@ -133,7 +132,7 @@ func (s *session) pathsJob(entries []entry) job {
 	}
 	for _, e := range entries {
 		if e.state.gone() {
-			j.gone++
+			j.gone = append(j.gone, e.path)
 		}
 	}
 	if !s.caps.nanoseconds {
@@ -213,8 +212,10 @@ func (s *session) runOn(ctx context.Context, args []string, j job, m mode) (*out
 			return out, err
 		}
 	}
-	out := s.outcome(j, m)
-	if err := s.rsync(ctx, args, j.list, out); err != nil {
+	out := s.outcome(m)
+	err := s.rsync(ctx, args, j.list, out)
+	s.presume(j, out)
+	if err != nil {
 		return nil, err
 	}
 	if suits && out.ran() {
@@ -224,14 +225,12 @@ func (s *session) runOn(ctx context.Context, args []string, j job, m mode) (*out
 }
 
 // outcome returns an outcome to be filled.
-func (s *session) outcome(j job, m mode) *outcome {
-	out := &outcome{mode: m, counted: m.dry == s.req.DryRun, removes: m.expect}
-	if !m.thorough {
-		out.removes = j.gone
-	}
+func (s *session) outcome(m mode) *outcome {
+	out := &outcome{mode: m, counted: m.dry == s.req.DryRun}
 	out.stdout.keep = m.dry
 	if out.counted {
 		out.stdout.progress = s.count.report
+		out.stdout.counted = s.presumed
 		out.stdout.listing = s.req.List || s.req.DryRun
 	}
 	return out
@@ -273,8 +272,5 @@ func (s *session) await(ctx context.Context, p *run.Process, out *outcome) error
 		p.Stop()
 	}
 	out.exit = p.Wait()
-	if out.counted {
-		s.count.add(out)
-	}
 	return ctx.Err()
 }

@@ -185,7 +185,7 @@ func (s *session) runStandby(ctx context.Context, args []string, j job, m mode) 
 		return nil, nil
 	}
 	sdk.Logger(ctx).Trace("run rsync on standby", "list", len(list))
-	out := s.outcome(j, m)
+	out := s.outcome(m)
 	b.stdout.open(&out.stdout)
 	b.stderr.open(&out.messages)
 	b.list.give(list)
@@ -201,6 +201,7 @@ func (s *session) runStandby(ctx context.Context, args []string, j job, m mode) 
 	})
 	err := s.await(ctx, b.process, out)
 	next.Wait()
+	s.presume(j, out)
 	if err != nil {
 		return nil, err
 	}

@@ -87,28 +87,32 @@ func (s *session) do(ctx context.Context, j job, blame func(string) []string, la
 // first is how a job is run at first. Mostly that is all: a list seldom holds a directory that is gone and
 // was not empty, and a comparison seldom finds anything to delete.
 func (s *session) first(j job) mode {
-	limit := s.limit()
+	limit := s.limit(j)
 	switch {
 	case s.req.DryRun:
 		return mode{thorough: true, limit: noLimit, dry: true}
 	case j.compares && limit == noLimit:
 		return mode{thorough: true, limit: noLimit}
-	case j.compares, limit != noLimit && j.gone > limit:
+	case j.compares, limit != noLimit && len(j.gone) > limit:
 		return mode{thorough: true, limit: 0}
 	}
 	return mode{limit: noLimit}
 }
 
-// limit is how many entries may still be removed.
-func (s *session) limit() int {
+// limit is how many entries a run of a job may remove. Those that count already are free.
+func (s *session) limit(j job) int {
 	if s.req.MaxDelete == 0 {
 		return noLimit
 	}
 	r := s.count.result
-	if s.req.MaxDelete+r.Created <= r.Deleted {
-		return 0
+	allowed := s.req.MaxDelete + r.Created
+	allowed -= min(allowed, r.Deleted)
+	for _, p := range j.gone {
+		if s.presumed[p] {
+			allowed++
+		}
 	}
-	return int(min(s.req.MaxDelete+r.Created-r.Deleted, math.MaxInt32)) // as rsync counts
+	return int(min(allowed, math.MaxInt32)) // as rsync counts
 }
 
 // remove repeats a job that had to leave something because removing it takes a thorough run, unless
@@ -117,7 +121,7 @@ func (s *session) remove(ctx context.Context, j job, first *outcome, blame func(
 	if err := s.checkRoot(); err != nil {
 		return nil, err
 	}
-	limit := s.limit()
+	limit := s.limit(j)
 	// What a comparison has skipped is an upper bound, together with the directories that it says are not
 	// empty. Otherwise a dry run counts.
 	expect := first.skipped() + first.stdout.keptCount

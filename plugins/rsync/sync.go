@@ -30,7 +30,9 @@ type session struct {
 	shell  []string // the remote shell; nil unless the destination is reached through ssh
 	caps   caps
 	count  counter
-	failed map[string]string // path → why
+	// presumed are the removals that count although nobody knows whether they were carried out.
+	presumed map[string]bool
+	failed   map[string]string // path → why
 }
 
 // peer is what the session's connection and probe are kept under.
@@ -86,6 +88,7 @@ func (t *transport) open(req sdk.SyncRequest, progress func(sdk.Progress)) (*ses
 		return nil, err
 	}
 	s.places = placesOf(req)
+	s.presumed = t.presumed(s.peer())
 	return s, nil
 }
 
