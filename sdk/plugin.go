@@ -87,7 +87,7 @@ type Transport interface {
 type SyncRequest struct {
 	Sync        string   // name of the sync block
 	ID          string   // of this batch, for logs
-	Attempt     int      // 1 for the first try
+	Attempt     int      // 1 when none of the changes has been tried before; an earlier call may have broken off anywhere
 	Source      string   // absolute path of the root; its contents become the destination's contents
 	Destination Endpoint // where the contents go
 	Exclude     []string // rsync patterns relative to the root: never sent and never deleted

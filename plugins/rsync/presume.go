@@ -22,6 +22,7 @@ func (s *session) presume(j job, out *outcome) {
 	if !out.counted {
 		return
 	}
+	s.died = s.died || !out.ran()
 	s.count.add(out)
 	known := out.stdout.deleted - out.stdout.again
 	var presumed uint64

@@ -11,9 +11,8 @@
 // directories have to go with what is in them, a second run does it, when it is known that this is within
 // the request's limit.
 //
-// A file appears under its name when it is complete: rsync writes .NAME.XXXXXX beside it. One that a killed
-// rsync left goes with the next comparison; with delete off, or if a pattern excludes it, it stays, for
-// nothing tells it from somebody's file.
+// A file appears under its name when it is complete: rsync writes .NAME.XXXXXX beside it. What a killed rsync
+// left there goes with the next try (leftovers.go).
 //
 // Before the first run to a destination a dry run probes what the rsync there can do (caps.go). All
 // runs to one ssh destination share a connection that this package starts and watches over (conn.go). While
@@ -41,6 +40,7 @@ type transport struct {
 	conns    map[peer]*conn           // connections to ssh destinations
 	caps     map[peer]probedCaps      // what is known about the far end
 	standbys map[peer]*standby        // nil after Close
+	known    map[peer]bool            // what all requests so far have left there; see session.beginAgain
 	removals map[peer]map[string]bool // see session.presume; the maps belong to the one session of the peer
 	dir      string                   // private directory of the control sockets; "" = not made yet
 	sockets  int                      // names given in it
@@ -59,7 +59,7 @@ var (
 )
 
 func newTransport() *transport {
-	t := &transport{conns: map[peer]*conn{}, caps: map[peer]probedCaps{}, standbys: map[peer]*standby{}, removals: map[peer]map[string]bool{}}
+	t := &transport{conns: map[peer]*conn{}, caps: map[peer]probedCaps{}, standbys: map[peer]*standby{}, removals: map[peer]map[string]bool{}, known: map[peer]bool{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
 }

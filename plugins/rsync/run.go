@@ -69,6 +69,10 @@ type job struct {
 	shallow bool
 	// unfiltered is set when the sync block's exclude patterns have no say.
 	unfiltered bool
+	// sweeps is set when only what earlier tries have left is looked at.
+	sweeps bool
+	// rules are filter rules after those of the sync block.
+	rules []string
 	// gone are the entries of the list that are to be removed.
 	gone []string
 }
@@ -190,6 +194,9 @@ func (s *session) run(ctx context.Context, j job, m mode) (*outcome, error) {
 	if !j.unfiltered {
 		args = append(args, s.excludeArgs()...)
 	}
+	for _, rule := range j.rules {
+		args = append(args, "--filter="+rule)
+	}
 	if j.list != nil {
 		args = append(args, "--from0", "--files-from=-")
 	}
@@ -213,6 +220,8 @@ func (s *session) runOn(ctx context.Context, args []string, j job, m mode) (*out
 		}
 	}
 	out := s.outcome(m)
+	// What it removes in earnest was never the source's.
+	out.stdout.listing = out.stdout.listing && !(j.sweeps && !m.dry)
 	err := s.rsync(ctx, args, j.list, out)
 	s.presume(j, out)
 	if err != nil {

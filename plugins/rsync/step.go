@@ -223,6 +223,9 @@ func (s *session) doubts(j job, out *outcome, last bool) []sdk.Change {
 	if last {
 		return nil
 	}
+	if len(doubts) > 0 {
+		s.t.setKnown(s.peer(), false)
+	}
 	return doubts
 }
 

@@ -29,6 +29,7 @@ type session struct {
 	conn   *conn    // nil unless the destination is reached through ssh
 	shell  []string // the remote shell; nil unless the destination is reached through ssh
 	caps   caps
+	died   bool // a run did not come to its end
 	count  counter
 	// presumed are the removals that count although nobody knows whether they were carried out.
 	presumed map[string]bool
@@ -51,6 +52,7 @@ func (t *transport) Sync(ctx context.Context, req sdk.SyncRequest, progress func
 		}
 		return sdk.Result{}, err
 	}
+	t.setKnown(s.peer(), true)
 	for _, p := range slices.Sorted(maps.Keys(s.failed)) {
 		// rsync says that it creates a file before it fails to.
 		s.count.result.Created -= min(s.count.result.Created, 1)
@@ -101,7 +103,7 @@ func (s *session) sync(ctx context.Context) error {
 		}
 		s.conn, s.shell = c, c.shell()
 	}
-	changes := s.req.Changes
+	changes := s.beginAgain()
 	for round := 1; len(changes) > 0; round++ {
 		again, err := s.round(ctx, changes, round == maxRounds)
 		if err != nil {
@@ -127,6 +129,10 @@ func (s *session) round(ctx context.Context, changes []sdk.Change, last bool) ([
 			return nil, err
 		}
 		again = append(again, more...)
+	}
+	if s.req.Delete && (s.req.Attempt > 1 || s.died) {
+		more, err := s.sweep(ctx, &b, changes, last)
+		return append(again, more...), err
 	}
 	return again, nil
 }

@@ -13,7 +13,7 @@ import (
 // Batch is what goes to the destination in one transfer.
 type Batch struct {
 	ID      string    // for logs; the same when it is tried again
-	Attempt int       // 1 for the first try
+	Attempt int       // 1 when nothing in it has been tried before
 	Oldest  time.Time // when the first of its paths became dirty
 
 	oldest  instant
@@ -96,6 +96,9 @@ func (q *Queue) Take(now time.Time) *Batch {
 	} else {
 		q.taken++
 		b.ID, b.Attempt = strconv.Itoa(q.taken), 1
+		if slices.ContainsFunc(b.listed, func(e *entry) bool { return e.tried || e.fail != nil }) {
+			b.Attempt = 2
+		}
 	}
 	q.out = b
 	return b
@@ -156,6 +159,7 @@ func (q *Queue) putBack(now time.Time, b *Batch) {
 	before := q.next()
 	at := q.instant(now)
 	for _, e := range b.listed {
+		e.tried = true
 		q.put(e.path(), e, at)
 	}
 	for _, e := range b.hidden {

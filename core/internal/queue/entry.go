@@ -14,6 +14,7 @@ type entry struct {
 	scope    sdk.Scope
 	ops      sdk.Op
 	settling bool // due moves with each further write
+	tried    bool // was in a batch that came back
 }
 
 func (e *entry) path() string { return e.node.path }
@@ -33,6 +34,7 @@ func (e *entry) merge(x *entry, now, maxDelay instant) {
 	e.scope = max(e.scope, x.scope)
 	e.ops |= x.ops
 	e.first = min(e.first, x.first)
+	e.tried = e.tried || x.tried
 	e.fail = e.fail.join(x.fail)
 	switch {
 	case x.settling && e.settling: // one more write

@@ -305,6 +305,31 @@ func TestReturn(t *testing.T) {
 	}
 }
 
+// What has been tried is known to have been, whatever batch it is in the next time.
+func TestAttemptOfWhatWasTried(t *testing.T) {
+	q := New(config())
+	q.Add(t0, path("a"))
+	q.Add(t0, path("b"))
+	q.Split(at(1*ms), mustTake(t, q, t0, "a b"))
+	q.Add(at(1*ms), path("b"))
+	for _, want := range []string{"a", "b"} {
+		b := mustTake(t, q, at(2*ms), want)
+		if b.Attempt < 2 {
+			t.Errorf("attempt %d of %s", b.Attempt, want)
+		}
+		q.Done(at(2*ms), b, []sdk.PathError{{Path: want, Text: "no"}})
+	}
+	b := mustTake(t, q, at(time.Hour), "a b")
+	if b.Attempt < 2 {
+		t.Errorf("attempt %d of what failed", b.Attempt)
+	}
+	q.Done(at(time.Hour), b, nil)
+	q.Add(at(2*time.Hour), path("a"))
+	if b := mustTake(t, q, at(2*time.Hour), "a"); b.Attempt != 1 {
+		t.Errorf("attempt %d after it was confirmed", b.Attempt)
+	}
+}
+
 func TestUnconfirmed(t *testing.T) {
 	q := New(config())
 	q.Add(t0, path("a"))

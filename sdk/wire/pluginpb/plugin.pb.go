@@ -1353,16 +1353,18 @@ func (x *Endpoint) GetPath() []byte {
 }
 
 type SyncRequest struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	Sync        string                 `protobuf:"bytes,1,opt,name=sync,proto3" json:"sync,omitempty"`        // name of the sync block
-	Id          string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`            // of this batch, for logs; the same when it is tried again
-	Attempt     uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"` // 1, 2, 3 …
-	Source      []byte                 `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`    // absolute path of the root; its contents become the destination's contents
-	Destination *Endpoint              `protobuf:"bytes,5,opt,name=destination,proto3" json:"destination,omitempty"`
-	Exclude     []string               `protobuf:"bytes,6,rep,name=exclude,proto3" json:"exclude,omitempty"`                         // rsync patterns, relative to the root; never sent, never deleted
-	Delete      bool                   `protobuf:"varint,7,opt,name=delete,proto3" json:"delete,omitempty"`                          // remove at the destination what is gone from the source
-	Changes     []*Change              `protobuf:"bytes,8,rep,name=changes,proto3" json:"changes,omitempty"`                         // at least one; at most 1 MiB in all
-	ConfigJson  []byte                 `protobuf:"bytes,9,opt,name=config_json,json=configJson,proto3" json:"config_json,omitempty"` // see WatchRequest.Open.config_json
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Sync  string                 `protobuf:"bytes,1,opt,name=sync,proto3" json:"sync,omitempty"` // name of the sync block
+	Id    string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`     // of this batch, for logs; the same when it is tried again
+	// 1 when none of the changes has been in a call before; otherwise more: it may have broken off anywhere,
+	// with its plugin too, and left what such a call leaves.
+	Attempt     uint32    `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Source      []byte    `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"` // absolute path of the root; its contents become the destination's contents
+	Destination *Endpoint `protobuf:"bytes,5,opt,name=destination,proto3" json:"destination,omitempty"`
+	Exclude     []string  `protobuf:"bytes,6,rep,name=exclude,proto3" json:"exclude,omitempty"`                         // rsync patterns, relative to the root; never sent, never deleted
+	Delete      bool      `protobuf:"varint,7,opt,name=delete,proto3" json:"delete,omitempty"`                          // remove at the destination what is gone from the source
+	Changes     []*Change `protobuf:"bytes,8,rep,name=changes,proto3" json:"changes,omitempty"`                         // at least one; at most 1 MiB in all
+	ConfigJson  []byte    `protobuf:"bytes,9,opt,name=config_json,json=configJson,proto3" json:"config_json,omitempty"` // see WatchRequest.Open.config_json
 	// With delete: how many more entries may be removed than are created; so a rename needs none. A call
 	// that would remove more removes fewer, if it can tell before it begins none, and says so in
 	// Result.withheld. 0 = any number.

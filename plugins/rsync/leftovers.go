@@ -1,0 +1,105 @@
+package rsync
+
+import (
+	"context"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// An rsync that is killed while it receives leaves .NAME.XXXXXX beside the file. The next try of the same
+// changes sweeps the directories that they are in: what is at the destination alone and has such a name goes,
+// as with any comparison, and counts as a deletion. With delete off, or if a pattern excludes it, it stays:
+// nothing tells it from somebody's file. If the killed one still lives after all, on a machine whose connection
+// was cut, it can no longer finish that file, which is all the better: it would be an old one.
+
+// temporary is the name that rsync gives to a file that is not complete.
+const temporary = ".*.[A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9]"
+
+// sweep removes what earlier tries of changes have left. It returns the changes to look at again.
+func (s *session) sweep(ctx context.Context, b *builder, changes []sdk.Change, last bool) ([]sdk.Change, error) {
+	dirs := b.dirs(changes)
+	if len(dirs) == 0 {
+		return nil, nil
+	}
+	if err := s.probed(ctx); err != nil {
+		return nil, err
+	}
+	return s.do(ctx, s.sweepJob(dirs), func(p string) []string { return []string{p} }, last)
+}
+
+// sweepJob compares the temporary files directly in directories.
+func (s *session) sweepJob(dirs []string) job {
+	j := job{shallow: true, compares: true, sweeps: true, thorough: []string{"--delete"}}
+	for _, dir := range dirs {
+		j.list = append(j.list, "./"+strings.TrimPrefix(dir+"/", "/"))
+	}
+	if s.config.Partial {
+		j.rules = append(j.rules, "- "+partialDir+"/")
+	}
+	// Directories are shown, for the list names them, and kept. Of the rest only temporary files are looked at.
+	j.rules = append(j.rules, "P */", "S */", "+ "+temporary, "- *")
+	return j
+}
+
+// dirs returns the directories that changes are in, sorted; not those that are compared as a whole.
+func (b *builder) dirs(changes []sdk.Change) []string {
+	subtrees := map[string]bool{}
+	for _, c := range changes {
+		if c.Scope == sdk.ScopeSubtree {
+			subtrees[c.Path] = true
+		}
+	}
+	dirs := map[string]bool{}
+	for _, c := range changes {
+		if c.Path == "" || checkPath(c.Path) != "" {
+			continue
+		}
+		dir := path.Dir(c.Path)
+		if dir == "." {
+			dir = ""
+		}
+		if _, seen := dirs[dir]; !seen {
+			dirs[dir] = !subtrees[""] && !subtrees[dir] && !coveredBy(subtrees, dir) && b.isDir(dir)
+		}
+	}
+	var list []string
+	for dir, sweep := range dirs {
+		if sweep {
+			list = append(list, dir)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// isDir reports whether there is a directory that is transferred.
+func (b *builder) isDir(p string) bool {
+	if p == "" {
+		return true
+	}
+	settles, state := b.resolve(p)
+	return settles == p && state == stateDir && !b.filter.Excluded(p, true)
+}
+
+// beginAgain returns the changes to begin with: everything, if an earlier try got somewhere that nobody knows.
+// Either its process is gone, or it had found that the destination had lost a directory, and made it again
+// without what was in it.
+func (s *session) beginAgain() []sdk.Change {
+	s.t.mu.Lock()
+	known := s.t.known[s.peer()]
+	s.t.mu.Unlock()
+	if s.req.Attempt > 1 && !known {
+		return []sdk.Change{{Scope: sdk.ScopeSubtree}}
+	}
+	s.t.setKnown(s.peer(), true)
+	return s.req.Changes
+}
+
+func (t *transport) setKnown(key peer, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.known[key] = known
+}
