@@ -40,8 +40,8 @@ type simCall struct {
 	failAt   int         // after so many everything fails; 0 = never
 	failWith error
 	failLate uint64 // after so many deletions everything fails; 0 = never
-	flaky    int // of a hundred entries so many fail
-	slow     int // of a hundred entries so many take their time
+	flaky    int    // of a hundred entries so many fail
+	slow     int    // of a hundred entries so many take their time
 	diffs    []sdk.Difference
 }
 

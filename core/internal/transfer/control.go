@@ -133,6 +133,9 @@ func (d *Destination) obstacle() error {
 	if held := d.heldMounts(); len(held) > 0 {
 		return mountError(held)
 	}
+	if err := d.placeAway(); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	s := d.now
 	d.mu.Unlock()

@@ -81,6 +81,7 @@ type Config struct {
 type Destination struct {
 	config Config
 	queue  *queue.Queue
+	place  *guard.Place
 	wake   chan struct{} // capacity 1: what waitDue looks at has changed
 	call   chan struct{} // capacity 1: holds a value while the transport is at work
 
@@ -103,6 +104,7 @@ func New(c Config) *Destination {
 	d := &Destination{
 		config: c,
 		queue:  queue.New(c.Queue),
+		place:  placeOf(c.Destination),
 		wake:   make(chan struct{}, 1),
 		call:   make(chan struct{}, 1),
 		news:   make(chan struct{}),
@@ -186,6 +188,9 @@ func (d *Destination) check() error {
 
 // next transfers what is due.
 func (d *Destination) next(ctx context.Context) error {
+	if _, err := d.checkPlace(); err != nil {
+		return err
+	}
 	audit := d.beginAudit()
 	batch := d.queue.Take(time.Now())
 	if batch == nil {

@@ -52,6 +52,7 @@ func (d *Destination) Missed() uint64 {
 func (d *Destination) Report() status.Destination {
 	held := d.config.Guard.Check()
 	hidden := d.heldMounts()
+	_ = d.placeAway() // what it finds shows in what follows
 	stats := d.queue.Stats()
 	failing, n := d.queue.Failing(maxListed)
 	d.mu.Lock()

@@ -52,6 +52,9 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit
 	if err != nil && call.Err() != nil && ctx.Err() == nil {
 		err = errInterrupted
 	}
+	if err == nil {
+		again, err = d.checkPlace()
+	}
 	d.update(func(s *situation) {
 		s.sending = nil
 		if err != nil {
@@ -80,7 +83,7 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit
 			return result, false, err
 		}
 	}
-	again = d.afterDeletions(result, full, allowed, left)
+	again = d.afterDeletions(result, full, allowed, left) || again
 	// What a mount has hidden meanwhile may have been taken for gone.
 	again = again || !slices.Equal(held, d.heldMounts())
 	d.remember(full)

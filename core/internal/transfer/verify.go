@@ -79,6 +79,9 @@ func (d *Destination) differences(ctx context.Context, changes []sdk.Change) ([]
 	if err := d.config.Guard.Check(); err != nil {
 		return nil, err
 	}
+	if _, err := d.checkPlace(); err != nil {
+		return nil, err
+	}
 	req := d.request(changes)
 	req.ID = "verify"
 	req.List, req.DryRun = true, true

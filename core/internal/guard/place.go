@@ -1,0 +1,77 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+)
+
+// Place is the directory of a destination on this machine. When its file system is unmounted, another
+// directory appears under its name, mostly an empty one on the system's own disk, which must not be filled in
+// its stead. It knows what it has seen since it was made and remembers nothing beyond. It is safe for
+// concurrent use; a nil *Place is somewhere else, and always there.
+type Place struct {
+	path string
+	look Looker
+
+	mu    sync.Mutex
+	known Identity // of the directory when last looked at; zero = there was none
+}
+
+// NewPlace returns the place at an absolute path, not looked at yet.
+func NewPlace(path string) *Place { return &Place{path: path, look: newDisk()} }
+
+// Check looks at the directory. The error says that its file system is not mounted any more, and how to go on.
+// changed reports that it is another directory than the last time, or that there is none any more: nothing is
+// known of what it holds. It blocks as long as a server does not answer.
+func (p *Place) Check() (changed bool, err error) {
+	if p == nil {
+		return false, nil
+	}
+	seen, changed, err := p.see()
+	if err == nil {
+		p.mu.Lock()
+		p.known = seen
+		p.mu.Unlock()
+	}
+	return changed, err
+}
+
+// Away returns the error that Check would. It does not touch a file system that is mounted.
+func (p *Place) Away() error {
+	if p == nil || !p.unmounted(Mount{}) {
+		return nil
+	}
+	_, _, err := p.see() // it may be one that is mounted when somebody asks for it
+	return err
+}
+
+// see looks at the directory and judges it.
+func (p *Place) see() (seen Identity, changed bool, err error) {
+	sight, err := p.look.Look(p.path, func(string, bool) bool { return false })
+	seen = sight.Identity
+	was := p.last()
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return was, false, nil // whoever writes there will say what is wrong
+	case !was.known() || err == nil && was.same(seen):
+		return seen, false, nil
+	case p.unmounted(seen.Mount):
+		return was, false, fmt.Errorf("destination %s: nothing is mounted on %s, where %s (%s) was: `mount %s` brings it back, and the sync goes on by itself; if it is gone for good, restart filewatch, which takes what is there then",
+			Path(p.path), was.Mount.Point, was.Mount.Source, was.Type, was.Mount.Point.shell())
+	}
+	return seen, true, nil
+}
+
+// unmounted reports whether the mount that the directory was on is gone; now is the one it is on, if any.
+func (p *Place) unmounted(now Mount) bool {
+	point := p.last().Mount.Point
+	return point != "" && point != "/" && point != now.Point && !p.look.Mounted(point)
+}
+
+func (p *Place) last() Identity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known
+}
