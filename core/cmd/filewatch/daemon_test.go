@@ -114,8 +114,7 @@ func ownDirs(t testing.TB) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The race detector would have each process wait for a second at its end.
-		own[t.Name()] = []string{"GORACE=atexit_sleep_ms=0", "STATE_DIRECTORY=" + filepath.Join(dir, "state"), "RUNTIME_DIRECTORY=" + filepath.Join(dir, "run")}
+		own[t.Name()] = []string{"STATE_DIRECTORY=" + filepath.Join(dir, "state"), "RUNTIME_DIRECTORY=" + filepath.Join(dir, "run")}
 		t.Cleanup(func() {
 			ownMu.Lock()
 			defer ownMu.Unlock()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/filewatch/filewatch/core/internal/status"
 	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/plugintest/proc"
 )
 
 // patience is how long a test waits for what must happen. It bounds failures only.
@@ -29,6 +30,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	proc.EndAtOnce()
 	switch {
 	case os.Getenv(serveEnv) != "":
 		if _, err := start(Config{"/state", &fake{}, hclog.NewNullLogger()}, []string{os.Getenv(serveEnv)}); err != nil {
@@ -55,7 +57,7 @@ func TestMain(m *testing.M) {
 func child(env, value string) *exec.Cmd {
 	// By this name another user can run it too, wherever it is.
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), env+"="+value, "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), env+"="+value)
 	return cmd
 }
 

@@ -12,12 +12,14 @@ import (
 	"time"
 
 	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/plugintest/proc"
 	"github.com/filewatch/filewatch/sdk/run"
 	"github.com/filewatch/filewatch/sdk/wire"
 )
 
 // TestMain makes the test binary the plugins and the daemon of its own tests.
 func TestMain(m *testing.M) {
+	proc.EndAtOnce()
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == "plugin":
 		pluginMain(os.Args[2])

@@ -20,6 +20,7 @@ import (
 
 // The test is the filewatch program, too. Whatever that is asked, it must not be the tests that run then.
 func TestMain(m *testing.M) {
+	proc.EndAtOnce()
 	plugins := map[string]func() sdk.Plugin{"inotify": inotify.Plugin, "fanotify": fanotify.Plugin, "poll": poll.Plugin}
 	switch {
 	case len(os.Args) < 2 || strings.HasPrefix(os.Args[1], "-test."):

@@ -50,7 +50,8 @@ func Run(t *testing.T, attr syscall.SysProcAttr) bool {
 		}
 	}
 	cmd := command(attr, "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), env+"="+t.Name(), "TMPDIR="+temp)
+	// The race detector would have each process wait for a second at its end.
+	cmd.Env = append(os.Environ(), env+"="+t.Name(), "TMPDIR="+temp, "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	cmd.Dir = temp
 	if out, err := combinedOutput(cmd); err != nil {
 		t.Errorf("%v\n%s", err, out)
