@@ -1,11 +1,10 @@
 package main
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 )
 
@@ -54,22 +53,37 @@ func (b *bench) changesWhileBusy() {
 // stream makes small files at a steady pace while more returns true, whether those before have arrived or not, and
 // returns how long each of them took.
 func (s *scope) stream(p place, directory string, more func() bool) (took samples) {
-	var wg sync.WaitGroup
-	var mu sync.Mutex // guards took and errs
-	var errs []error
-	for more() {
-		name := fmt.Sprintf("new-%d", time.Now().UnixNano())
-		wg.Go(func() {
-			var d time.Duration
-			err := s.try(func() { d = s.change(&running{}, p, filepath.Join(directory, name)) })
-			mu.Lock()
-			defer mu.Unlock()
-			took = append(took, milliseconds(d))
-			errs = append(errs, err)
-		})
-		s.sleep(busyPace)
+	type file struct {
+		content []byte
+		made    time.Time
 	}
-	wg.Wait()
-	s.check(errors.Join(errs...))
+	there := filepath.Join(p.destination, directory)
+	a := s.arrivalsIn(there)
+	defer a.close()
+	underway := map[string]file{}
+	for due, going := time.Now(), true; going || len(underway) > 0; {
+		if going && !time.Now().Before(due) {
+			if going = more(); going {
+				name := fmt.Sprintf("new-%d", time.Now().UnixNano())
+				content := fmt.Appendf(nil, "%-*s\n", contentSize-1, name)
+				s.write(p, filepath.Join(directory, name), content)
+				underway[name] = file{content, time.Now()}
+				due = due.Add(busyPace)
+			}
+		}
+		pause := busyPace
+		if going {
+			pause = max(time.Until(due), 0)
+		}
+		a.next(pause)
+		for name, f := range underway {
+			if content, err := os.ReadFile(filepath.Join(there, name)); err == nil && bytes.Equal(content, f.content) {
+				took = append(took, milliseconds(time.Since(f.made)))
+				delete(underway, name)
+			} else if time.Since(f.made) > 2*time.Minute {
+				s.Fatalf("%s does not arrive", name)
+			}
+		}
+	}
 	return took
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -128,7 +129,7 @@ sync {
 // startFilewatch starts filewatch with its defaults, and returns when all is in sync.
 func startFilewatch(b *bench, s *scope, p place) *running {
 	d := b.daemon(s, p)
-	d.flush(s, 10*time.Minute)
+	d.wait(s)
 	return &running{pids: []int{d.PID()}}
 }
 
@@ -137,30 +138,49 @@ type daemon struct {
 	*run.Process
 	program string
 	env     []string
+	inSync  chan struct{} // closed once its log says so
+}
+
+// logReader closes said once what is written holds the text.
+type logReader struct {
+	text string
+	said chan struct{}
+	line []byte // that has not ended yet
+}
+
+func (r *logReader) Write(p []byte) (int, error) {
+	if r.text != "" {
+		r.line = append(r.line, p...)
+		if bytes.Contains(r.line, []byte(r.text)) {
+			close(r.said)
+			r.text = ""
+		}
+		r.line = r.line[bytes.LastIndexByte(r.line, '\n')+1:]
+	}
+	return len(p), nil
 }
 
 func (b *bench) daemon(s *scope, p place) *daemon {
 	dir := s.TempDir()
-	d := &daemon{program: b.filewatch, env: []string{"STATE_DIRECTORY=" + filepath.Join(dir, "state"), "RUNTIME_DIRECTORY=" + filepath.Join(dir, "run")}}
+	d := &daemon{program: b.filewatch, env: []string{"STATE_DIRECTORY=" + filepath.Join(dir, "state"), "RUNTIME_DIRECTORY=" + filepath.Join(dir, "run")}, inSync: make(chan struct{})}
 	file := filepath.Join(dir, "sync.hcl")
 	text := fmt.Sprintf("sync \"bench\" {\n  source = %q\n  destination = %q\n  transport \"rsync\" {\n    ssh { config_file = %q }\n  }\n}\n",
 		p.source+"/", p.target(), p.config(s, ""))
 	s.check(os.WriteFile(file, []byte(text), 0o600))
-	d.Process = s.start(run.Command{Path: d.program, Args: []string{"-config", file}, Env: d.env})
+	d.Process = s.start(run.Command{Path: d.program, Args: []string{"-config", file}, Env: d.env, Stderr: &logReader{text: "in sync", said: d.inSync}})
 	return d
 }
 
-// flush returns when everything that has changed before is confirmed at the destination.
-func (d *daemon) flush(s *scope, timeout time.Duration) {
-	s.poll("filewatch in sync", timeout, 5*time.Millisecond, func() bool {
-		select {
-		case <-d.Done():
-			exit := d.Wait()
-			s.Fatalf("filewatch: %v: %s", exit, exit.Stderr)
-		default:
-		}
-		exit, err := run.Run(s.ctx, run.Command{Path: d.program, Args: []string{"flush", "-timeout", timeout.String()}, Env: d.env})
-		s.check(err)
-		return exit.OK()
-	})
+// wait returns when everything is in sync for the first time.
+func (d *daemon) wait(s *scope) {
+	select {
+	case <-d.inSync:
+	case <-d.Done():
+		exit := d.Wait()
+		s.Fatalf("filewatch: %v: %s", exit, exit.Stderr)
+	case <-time.After(20 * time.Minute):
+		s.Fatalf("filewatch is not in sync after 20 minutes")
+	case <-s.ctx.Done():
+		s.check(s.ctx.Err())
+	}
 }

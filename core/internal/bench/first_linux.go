@@ -55,7 +55,7 @@ func (b *bench) firstSync() {
 // syncAll runs filewatch until all is in sync, or else one plain rsync.
 func (b *bench) syncAll(s *scope, c *contender, p place) {
 	if c == filewatch {
-		b.daemon(s, p).flush(s, 10*time.Minute)
+		b.daemon(s, p).wait(s)
 		return
 	}
 	s.command(run.Command{Path: "rsync", Args: []string{"-a", "--delete", "-e", "ssh -F " + p.config(s, ""), p.source + "/", p.target()}})

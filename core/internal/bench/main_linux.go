@@ -79,24 +79,41 @@ func benchmark(ctx context.Context, o options, out, progress io.Writer) error {
 	o.filewatch, _ = filepath.Abs(o.filewatch)
 	err := inScope(ctx, o.dir, func(s *scope) {
 		b := &bench{options: o, scope: s, progress: progress, host: startHost(s)}
+		var failures error
 		for _, w := range workloads {
-			if o.only.MatchString(w.name) {
-				b.tell("%s", w.name)
-				w.run(b)
+			if ctx.Err() == nil && o.only.MatchString(w.name) {
+				failures = errors.Join(failures, b.attempt(w))
 			}
 		}
-		page := b.page(time.Since(began))
-		if o.docs == "" {
+		s.check(ctx.Err())
+		if page := b.page(time.Since(began)); o.docs == "" || failures != nil {
 			fmt.Fprint(out, page)
 		} else {
 			b.write(o.docs, page)
 		}
 		b.tell("removing what was made")
+		s.check(failures)
 	})
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
 	return err
+}
+
+// attempt runs a workload and tells what came out.
+func (b *bench) attempt(w workload) error {
+	b.tell("%s", w.name)
+	known := len(b.results)
+	if err := b.try(func() { w.run(b) }); err != nil {
+		b.tell("  %v", err)
+		return fmt.Errorf("%s: %w", w.name, err)
+	}
+	for _, r := range b.results[known:] {
+		for _, l := range r.ordered() {
+			b.tell("  %s: %s: %s %s", r.title, l.name, number(l.p50()), r.unit)
+		}
+	}
+	return nil
 }
 
 func (b *bench) tell(format string, args ...any) {

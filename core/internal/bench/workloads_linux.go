@@ -31,11 +31,14 @@ var (
 	}
 )
 
-// workloads are all that can be measured, in the order of the page.
-var workloads = []struct {
+// workload is one thing that can be measured.
+type workload struct {
 	name string
 	run  func(*bench)
-}{
+}
+
+// workloads are all of them, in the order of the page.
+var workloads = []workload{
 	{"change", (*bench).changeSmall},
 	{"flat", (*bench).changeFlat},
 	{"large", (*bench).changeLarge},
@@ -48,7 +51,7 @@ var workloads = []struct {
 	{"idle", (*bench).idling},
 }
 
-// rounds runs f for each contender that takes part, and so on again, in turns. None is always the first.
+// inTurns runs f for each contender that takes part, and so on again, in turns. None is always the first.
 func (b *bench) inTurns(rounds int, contenders []*contender, f func(c *contender, round int)) {
 	for round := range rounds {
 		for i := range contenders {
