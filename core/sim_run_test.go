@@ -12,6 +12,7 @@ import (
 
 	"github.com/filewatch/filewatch/core/internal/config"
 	"github.com/filewatch/filewatch/core/internal/guard"
+	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/plan"
 	"github.com/filewatch/filewatch/core/internal/queue"
 	"github.com/filewatch/filewatch/core/internal/state"
@@ -155,7 +156,7 @@ func (s *simulation) start() {
 		world: &world{
 			look:   look,
 			lstat:  s.lstat,
-			mounts: func(string, *filter.Filter) mountTracker { return simMounts{s.simWorld} },
+			mounts: func(string, *filter.Filter, mounts.Memory) mountTracker { return simMounts{s.simWorld} },
 			queue: queue.Config{
 				Limit:      []int{0, 8, 30}[s.rng.IntN(3)],
 				BatchPaths: []int{0, 1, 3, 10}[s.rng.IntN(4)],

@@ -11,6 +11,7 @@ import (
 
 	"github.com/filewatch/filewatch/core/internal/config"
 	"github.com/filewatch/filewatch/core/internal/guard"
+	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/plan"
 	"github.com/filewatch/filewatch/core/internal/state"
 	"github.com/filewatch/filewatch/core/internal/status"
@@ -71,7 +72,7 @@ func newSyncBlock(s plan.Sync, files []plan.PluginFile, plugins Plugins, record 
 		},
 		Look: w.look,
 	})
-	b.mounts = w.mounts(s.Source, exclude)
+	b.mounts = w.mounts(s.Source, exclude, memoryOf(s.Source, record))
 	dirty := w.queue
 	dirty.Settle, dirty.MaxDelay = s.Settle, s.MaxDelay
 	for _, destination := range s.Destinations {
@@ -100,6 +101,31 @@ func newSyncBlock(s plan.Sync, files []plan.PluginFile, plugins Plugins, record 
 		}))
 	}
 	return b
+}
+
+// memoryOf returns the memory of the mounts below a source.
+func memoryOf(source string, record *state.Record) mounts.Memory {
+	m := mounts.Memory{Remember: func(boot string, known []mounts.Known) {
+		record.Update(func(s *state.Sync) {
+			s.Mounts = state.Mounts{Boot: boot}
+			for _, k := range known {
+				s.Mounts.List = append(s.Mounts.List, state.Mount{
+					Path: guard.Path(k.Path), ID: k.ID, Key: guard.Path(k.Key), What: guard.Path(k.What), Lasting: k.Lasting, Waiting: k.Waiting,
+				})
+			}
+		})
+	}}
+	before := record.Get()
+	if before.Source.Path != guard.Path(source) {
+		return m
+	}
+	m.Boot = before.Mounts.Boot
+	for _, k := range before.Mounts.List {
+		m.Known = append(m.Known, mounts.Known{
+			Path: string(k.Path), ID: k.ID, Key: string(k.Key), What: string(k.What), Lasting: k.Lasting, Waiting: k.Waiting,
+		})
+	}
+	return m
 }
 
 // watcherOf returns the watcher that a block names, or the choice among the built-in ones, and what tells

@@ -13,10 +13,10 @@ import (
 // world is what an Engine sees of the machine beside its plugins and its state. Tests put another one in
 // its place.
 type world struct {
-	look   guard.Looker                              // at a source; nil = at the real one
-	lstat  func(path string) (os.FileInfo, error)    // of an entry of a source; nil = os.Lstat
-	mounts func(string, *filter.Filter) mountTracker // below a source
-	queue  queue.Config                              // bounds of dirty sets, and what jitter comes from
+	look   guard.Looker                                                                 // at a source; nil = at the real one
+	lstat  func(path string) (os.FileInfo, error)                                       // of an entry of a source; nil = os.Lstat
+	mounts func(root string, exclude *filter.Filter, memory mounts.Memory) mountTracker // below a source
+	queue  queue.Config                                                                 // bounds of dirty sets, and what jitter comes from
 }
 
 // mountTracker is a *mounts.Tracker.
@@ -27,5 +27,7 @@ type mountTracker interface {
 }
 
 func realWorld() world {
-	return world{mounts: func(root string, exclude *filter.Filter) mountTracker { return mounts.New(root, exclude) }}
+	return world{mounts: func(root string, exclude *filter.Filter, memory mounts.Memory) mountTracker {
+		return mounts.New(root, exclude, memory)
+	}}
 }

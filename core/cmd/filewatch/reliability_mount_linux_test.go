@@ -167,6 +167,32 @@ func TestAnotherDiskOnTheSource(t *testing.T) {
 	same(t, before, destination)
 }
 
+// A disk below the source that is not there when filewatch is started was not emptied.
+func TestUnmountedBelowTheSourceMeanwhile(t *testing.T) {
+	t.Parallel()
+	m := newMounts(t)
+	source, destination := dirs(t)
+	disk, point := source+".disk", source+"/sub"
+	shell(t, source, "mkdir sub '"+disk+"'; echo 1 > '"+disk+"/kept'")
+	m.run("mount --bind '" + disk + "' '" + point + "'")
+	config := localSync("s", source, destination, "")
+	d := startDaemon(t, config, m.enter)
+	d.flushed(t)
+	before := snapshot(t, destination)
+	d.stop(t, syscall.SIGTERM)
+	m.run("umount '" + point + "'")
+	d = startDaemon(t, config, m.enter)
+	d.waitMessage(0, "s", "compared everything")
+	d.wait(0, "a hold of sub/", func(l line) bool { return strings.Contains(l.Text, "is no longer mounted there") })
+	same(t, before, destination)
+	shell(t, source, "echo 2 > beside")
+	eventually(t, "what is beside it arrives", func() bool { return len(matching(t, destination+"/beside")) > 0 })
+	shell(t, destination, "test -f sub/kept")
+	m.run("mount --bind '" + disk + "' '" + point + "'")
+	d.flushed(t)
+	same(t, m.path(source), destination)
+}
+
 // Without a place for the sockets of its plugins filewatch fails; the configuration is not to blame.
 func TestNoPlaceForSockets(t *testing.T) {
 	t.Parallel()

@@ -70,7 +70,9 @@ func TestUnmountedDestination(t *testing.T) {
 
 			t.Log("in the midst of a transfer")
 			shell(t, source, "head -c 30000000 /dev/urandom > big")
-			eventually(t, "rsync writes", func() bool { return len(matching(t, m.path(destination)+"/.big.*")) > 0 || len(matching(t, m.path(destination)+"/big")) > 0 })
+			eventually(t, "rsync writes", func() bool {
+				return len(matching(t, m.path(destination)+"/.big.*")) > 0 || len(matching(t, m.path(destination)+"/big")) > 0
+			})
 			m.run("umount -l '" + point + "'")
 			away()
 

@@ -36,8 +36,10 @@ type Tracker struct {
 	root    string
 	exclude *filter.Filter
 	system  system
+	boot    string // of the running system
 
 	mu     sync.Mutex // guards all below
+	memory Memory     // as last remembered
 	began  bool       // synced is known
 	synced map[string]identity
 	now    map[string]identity
@@ -73,10 +75,10 @@ type system struct {
 	exists func(root, path string) bool
 }
 
-// New returns the tracker of the directory root. What is mounted below it when it is first there counts
-// as synced. exclude, which may be nil, says what is not synced at all.
-func New(root string, exclude *filter.Filter) *Tracker {
-	t := &Tracker{root: root, exclude: exclude, system: kernel()}
+// New returns the tracker of the directory root. What memory does not know and is mounted below it when it is
+// first there counts as synced. exclude, which may be nil, says what is not synced at all.
+func New(root string, exclude *filter.Filter, memory Memory) *Tracker {
+	t := &Tracker{root: root, exclude: exclude, system: kernel(), boot: boot(), memory: memory}
 	t.Held()
 	return t
 }
@@ -111,11 +113,11 @@ func (t *Tracker) Approve(path string) bool {
 	return true
 }
 
-// Run calls changed, which must not block, with the paths that have become held, and with those that are
-// no longer and have to be compared, until ctx ends.
+// Run calls changed, which must not block, with the paths that are held, then with those that have become so
+// and those that are no longer and have to be compared, until ctx ends.
 func (t *Tracker) Run(ctx context.Context, changed func(held, free []string)) {
-	before := paths(t.Held())
-	notify(ctx, func() {
+	var before []string
+	look := func() {
 		now := paths(t.Held())
 		held := slices.DeleteFunc(slices.Clone(now), func(p string) bool { return slices.Contains(before, p) })
 		free := slices.DeleteFunc(slices.Clone(before), func(p string) bool { return slices.Contains(now, p) })
@@ -123,7 +125,9 @@ func (t *Tracker) Run(ctx context.Context, changed func(held, free []string)) {
 		if len(held)+len(free) > 0 {
 			changed(held, free)
 		}
-	})
+	}
+	look()
+	notify(ctx, look)
 }
 
 func paths(holds []Hold) []string {
@@ -144,12 +148,15 @@ func (t *Tracker) look() {
 	t.now = now
 	if !t.began {
 		t.began, t.synced = true, maps.Clone(now)
+		maps.Copy(t.synced, t.memory.recall(t.boot))
+		maps.DeleteFunc(t.synced, func(p string, _ identity) bool { return t.exclude.Excluded(p, true) })
 	}
 	t.judge()
 }
 
 // judge compares the mounts with what was synced.
 func (t *Tracker) judge() {
+	defer t.remember()
 	all := make(map[string]struct{})
 	for p := range t.now {
 		all[p] = struct{}{}

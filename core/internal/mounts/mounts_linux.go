@@ -74,8 +74,8 @@ func identify(at string, m mountinfo.Mount) identity {
 		// Device numbers are given anew, what the file system calls itself is not.
 		i.device = true
 		var st unix.Statfs_t
-		if unix.Statfs(at, &st) == nil {
-			i.key += fmt.Sprint(st.Fsid.Val)
+		if unix.Statfs(at, &st) == nil && st.Fsid != (unix.Fsid{}) {
+			i.key = strings.Join([]string{m.FSType, m.Root, fmt.Sprint(st.Fsid.Val)}, " ")
 		}
 	case strings.ContainsAny(m.Source, "/:"):
 		// A server, a FUSE mount, a btrfs subvolume: its device number is another one each time.
@@ -90,6 +90,12 @@ func identify(at string, m mountinfo.Mount) identity {
 		}
 	}
 	return i
+}
+
+// boot names the running system: another one after each boot, "" where that is not known.
+func boot() string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id))
 }
 
 // descriptor is closed when nobody has it any more.

@@ -35,7 +35,7 @@ func TestMountsOver(t *testing.T) {
 	a.write("full/x")
 	a.mkdir("empty")
 	a.mkdir("empty2/sub")
-	tr := New(a.root, nil)
+	tr := New(a.root, nil, Memory{})
 	held(t, tr, "at first")
 
 	a.tmpfs("full")
@@ -97,7 +97,7 @@ func TestLastingMounts(t *testing.T) {
 	must(t, os.WriteFile(disk+"/x", nil, 0o644))
 	other := t.TempDir()
 	a.bind(disk, "first")
-	tr := New(a.root, nil)
+	tr := New(a.root, nil, Memory{})
 	held(t, tr, "at first")
 	a.umount("first")
 	held(t, tr, "unmounted", "first")
@@ -141,7 +141,7 @@ func TestFileSystemsThatComeBack(t *testing.T) {
 	}
 	one, two := image("one"), image("two")
 	mount(one)
-	tr := New(a.root, nil)
+	tr := New(a.root, nil, Memory{})
 	a.umount("image")
 	held(t, tr, "unmounted", "image")
 	mount(two) // on the loop device that the other one was on
@@ -164,7 +164,7 @@ func TestReplacedUnseen(t *testing.T) {
 	a := newArea(t)
 	a.mkdir("m")
 	a.tmpfs("m")
-	tr := New(a.root, nil)
+	tr := New(a.root, nil, Memory{})
 	for range 20 {
 		a.umount("m")
 		a.tmpfs("m")
@@ -182,7 +182,7 @@ func TestOtherMounts(t *testing.T) {
 		a.write("d/x")
 		a.mkdir("m")
 		a.tmpfs("m")
-		tr := New(a.root, nil)
+		tr := New(a.root, nil, Memory{})
 		a.tmpfs("")
 		tr.Held()
 		a.umount("")
@@ -192,7 +192,7 @@ func TestOtherMounts(t *testing.T) {
 		a, b := newArea(t), newArea(t)
 		a.write("x/y")
 		b.write("x/y")
-		tr := New(a.root+"/x", nil)
+		tr := New(a.root+"/x", nil, Memory{})
 		b.tmpfs("x")
 		a.mkdir("xx")
 		a.tmpfs("xx")
@@ -203,7 +203,7 @@ func TestOtherMounts(t *testing.T) {
 		a.write("cache/d/x")
 		f, err := filter.Parse([]string{"cache/"})
 		must(t, err)
-		tr := New(a.root, f)
+		tr := New(a.root, f, Memory{})
 		a.tmpfs("cache/d")
 		held(t, tr, "mounted")
 		a.umount("cache/d")
@@ -215,7 +215,7 @@ func TestOtherMounts(t *testing.T) {
 		a.mkdir("other")
 		a.tmpfs("d/m")
 		a.write("d/m/x")
-		tr := New(a.root, nil)
+		tr := New(a.root, nil, Memory{})
 		must(t, os.Rename(a.path("d"), a.path("e")))
 		t.Cleanup(func() { _ = unix.Unmount(a.path("e/m"), unix.MNT_DETACH) })
 		a.tmpfs("other") // by which the table is read again
@@ -228,13 +228,13 @@ func TestOtherMounts(t *testing.T) {
 		a.write("d/x")
 		link := filepath.Join(t.TempDir(), "link")
 		must(t, os.Symlink(a.root, link))
-		tr := New(link, nil)
+		tr := New(link, nil, Memory{})
 		a.tmpfs("d")
 		held(t, tr, "mounted", "d")
 	})
 	t.Run("root that comes later", func(t *testing.T) {
 		a := newArea(t)
-		tr := New(a.path("later"), nil)
+		tr := New(a.path("later"), nil, Memory{})
 		a.mkdir("later/m")
 		a.tmpfs("later/m")
 		held(t, tr, "what is there then")
@@ -246,7 +246,7 @@ func TestOtherMounts(t *testing.T) {
 	t.Run("a file over a file", func(t *testing.T) {
 		a := newArea(t)
 		a.write("f")
-		tr := New(a.root, nil)
+		tr := New(a.root, nil, Memory{})
 		a.bind("/proc/self/mountinfo", "f")
 		held(t, tr, "mounted", "f")
 		a.umount("f")
@@ -257,7 +257,7 @@ func TestOtherMounts(t *testing.T) {
 		for _, n := range tree.HostileNames() {
 			a.write(n + "/x")
 		}
-		tr := New(a.root, nil)
+		tr := New(a.root, nil, Memory{})
 		want := slices.Clone(tree.HostileNames())
 		slices.Sort(want)
 		for _, n := range want {
@@ -278,7 +278,7 @@ func TestOtherMounts(t *testing.T) {
 	})
 	t.Run("many", func(t *testing.T) {
 		a := newArea(t)
-		tr := New(a.root, nil)
+		tr := New(a.root, nil, Memory{})
 		for i := range 300 {
 			a.mkdir(fmt.Sprint(i))
 			a.tmpfs(fmt.Sprint(i))
@@ -299,7 +299,7 @@ func TestUnprivileged(t *testing.T) {
 	}
 	a := newArea(t)
 	a.mkdir("empty")
-	tr := New(a.root, nil)
+	tr := New(a.root, nil, Memory{})
 	tr.system.hides = func(root, path string) bool {
 		hidden := make(chan bool)
 		go func() { // in a thread of its own, which ends with it
@@ -322,7 +322,7 @@ func TestRunTells(t *testing.T) {
 	}
 	a := newArea(t)
 	a.write("d/x")
-	tr := New(a.root, nil)
+	tr := New(a.root, nil, Memory{})
 	ctx, cancel := context.WithCancel(t.Context())
 	told := make(chan string, 10)
 	done := make(chan struct{})
@@ -348,4 +348,50 @@ func TestRunTells(t *testing.T) {
 	expect("held [] free [d]")
 	cancel()
 	<-done
+}
+
+// What one run has synced the next one knows, unless the machine was started anew in between: then what does
+// not outlive its mount has ended with it.
+func TestMemory(t *testing.T) {
+	if !isolate.Run(t, isolate.OwnMounts) {
+		return
+	}
+	a := newArea(t)
+	a.mkdir("disk")
+	a.mkdir("tmp")
+	a.mkdir("new")
+	a.write("new/hidden")
+	disk := t.TempDir() // on a file system of its own
+	a.bind(disk, "disk")
+	a.tmpfs("tmp")
+	var m Memory
+	m.Remember = func(boot string, known []Known) { m.Boot, m.Known = boot, known }
+	open := func() *Tracker { return New(a.root, nil, m) }
+	held(t, open(), "at first")
+	held(t, open(), "all is as it was")
+	a.umount("disk")
+	a.umount("tmp")
+	held(t, open(), "unmounted meanwhile", "disk", "tmp")
+	held(t, open(), "and still so", "disk", "tmp")
+	later := m
+	later.Boot, later.Remember = "another", nil
+	held(t, New(a.root, nil, later), "after a boot", "disk")
+	a.bind(disk, "disk")
+	held(t, New(a.root, nil, later), "after a boot, and it is back")
+
+	tr := open()
+	held(t, tr, "one is back", "tmp")
+	if !tr.Approve("tmp") {
+		t.Error("tmp cannot be approved")
+	}
+	held(t, open(), "approved")
+	a.tmpfs("new")
+	held(t, open(), "what came while nobody looked is synced")
+	a.umount("new")
+	held(t, open(), "from then on", "new")
+
+	exclude, err := filter.Parse([]string{"/new", "/disk"})
+	must(t, err)
+	a.umount("disk")
+	held(t, New(a.root, exclude, m), "excluded by now")
 }

@@ -19,8 +19,25 @@ import (
 // changed, only replaced.
 type Sync struct {
 	Source       guard.Source  `json:"source,omitzero"`
+	Mounts       Mounts        `json:"mounts,omitzero"`
 	Destinations []Destination `json:"destinations,omitempty"`
 	Paused       bool          `json:"paused,omitempty"`
+}
+
+// Mounts are the mounts below the source that were synced; see mounts.Known.
+type Mounts struct {
+	Boot string  `json:"boot,omitempty"` // of the system that they are of
+	List []Mount `json:"list,omitempty"`
+}
+
+// Mount is one of Mounts.
+type Mount struct {
+	Path    guard.Path `json:"path"` // relative to the source
+	ID      uint64     `json:"id"`
+	Key     guard.Path `json:"key"`
+	What    guard.Path `json:"what"`
+	Lasting bool       `json:"lasting,omitempty"`
+	Waiting bool       `json:"waiting,omitempty"`
 }
 
 // Destination is what is remembered of one destination.
@@ -44,6 +61,7 @@ func (s *Sync) Destination(to string) *Destination {
 // clone returns a copy that shares nothing that may be changed.
 func (s Sync) clone() Sync {
 	s.Destinations = slices.Clone(s.Destinations)
+	s.Mounts.List = slices.Clone(s.Mounts.List)
 	return s
 }
 
@@ -51,6 +69,11 @@ func (s Sync) clone() Sync {
 func (s Sync) valid() error {
 	if err := s.Source.Valid(); err != nil {
 		return err
+	}
+	for _, m := range s.Mounts.List {
+		if m.Path == "" {
+			return errors.New("a mount without a path")
+		}
 	}
 	seen := map[guard.Path]bool{}
 	for _, d := range s.Destinations {

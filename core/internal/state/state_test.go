@@ -28,6 +28,7 @@ func example(n uint64) Sync {
 			MayBeEmpty: true,
 			Held:       &guard.Hold{Kind: guard.Missing, Since: noon, Seen: "it is not there", Lost: "all", Remedy: "put it back"},
 		},
+		Mounts: Mounts{Boot: "b", List: []Mount{{Path: "x/\xff", ID: 1, Key: "k\xfe", What: "w", Lasting: true, Waiting: true}}},
 		Destinations: []Destination{
 			{To: "h:/a", FullSync: noon, Confirmed: noon.Add(time.Second), Hold: &guard.Hold{Kind: guard.Deletions, Since: noon, Count: 3, Sample: []guard.Path{"x\xfe"}}},
 			{To: "/b\xff"},
