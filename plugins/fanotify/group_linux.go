@@ -42,7 +42,7 @@ func (t tuning) newGroup() (*group, error) {
 	return &group{fd: fd, file: os.NewFile(uintptr(fd), "fanotify")}, nil
 }
 
-func (g *group) close() { _ = g.file.Close() }
+func (g *group) close() { _ = g.file.Close() } // events are only read from it
 
 // add watches the file system that fd is open in. Doing it again changes nothing.
 func (g *group) add(fd int) error {

@@ -39,7 +39,7 @@ func newKernel() (*kernel, error) {
 	}
 }
 
-func (k *kernel) close() { _ = k.file.Close() }
+func (k *kernel) close() { _ = k.file.Close() } // events are only read from it
 
 // add watches the directory that dir is open on, wherever it is by now, and returns its descriptor: the
 // one it has already if it is watched.

@@ -91,7 +91,7 @@ func (c *conn) open(ctx context.Context, e sdk.Endpoint) error {
 }
 
 func (c *conn) start(ctx context.Context, e sdk.Endpoint) error {
-	_ = os.Remove(c.path) // of a master that was killed
+	_ = os.Remove(c.path) // of a master that was killed; where it stays, ssh says so
 	args := append(slices.Clone(c.command[1:]), "-S", c.path, "-M", "-N")
 	if e.User != "" {
 		args = append(args, "-l", e.User)
@@ -154,7 +154,7 @@ func (c *conn) answers() bool {
 	if err != nil {
 		return false
 	}
-	_ = s.Close()
+	_ = s.Close() // it was only to see
 	return true
 }
 

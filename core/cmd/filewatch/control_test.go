@@ -302,6 +302,19 @@ func TestVerifyCommand(t *testing.T) {
 	o.differ = o.differ[:2]
 	expect(t, exitFailed, `{"destination":"h2:/s","kind":"missing","path":"a b"}`+"\n"+`{"destination":"h2:/s","kind":"extra","path":"\"-\\n#\""}`+"\n",
 		"found: 2", "verify", "-json", "site", "-config", config)
+	// What nobody could read was not told.
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for _, args := range [][]string{{"verify"}, {"verify", "-json"}, {"verify", "-repair"}} {
+		var errs bytes.Buffer
+		exit := run(&environment{strings.NewReader(""), full, &errs}, append(args, "-config", config, "site"))
+		if exit != exitFailed || !strings.Contains(errs.String(), "print the differences: ") || strings.Contains(errs.String(), "mended") {
+			t.Errorf("%q to a full disk: exit status %d: %s", args, exit, errs.String())
+		}
+	}
 	// What could not be mended, or compared, is a failure with and without differences.
 	o.err = errors.New("h2:/s is away")
 	expect(t, exitFailed, "missing a b\nextra \"-\\n#\"\n", "filewatch verify: h2:/s is away\n", "verify", "-repair", "docs", "-config", config)

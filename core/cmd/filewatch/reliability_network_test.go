@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/filewatch/filewatch/core/internal/status"
+	"github.com/filewatch/filewatch/sdk/plugintest/proc"
 	"github.com/filewatch/filewatch/sdk/plugintest/proxy"
 	"github.com/filewatch/filewatch/sdk/plugintest/sshd"
 	"github.com/filewatch/filewatch/sdk/plugintest/tree"
@@ -73,6 +74,33 @@ func TestSlowConnection(t *testing.T) {
 		if l.Level == "warn" || l.Level == "error" {
 			t.Errorf("it complains: %s", l.Text)
 		}
+	}
+}
+
+// The line goes dead in the midst of a file. The far end, which does not know, still has the first half under
+// its temporary name when the second try begins.
+func TestBlackHoleInMidFile(t *testing.T) {
+	t.Parallel()
+	for _, partial := range []bool{false, true} {
+		t.Run(fmt.Sprint("partial ", partial), func(t *testing.T) {
+			source, destination := dirs(t)
+			config, p := overProxy(t, source, destination, fmt.Sprintf("timeout = \"20s\"\nstandby = \"0\"\npartial = %v", partial), `ServerAliveInterval = "1", ServerAliveCountMax = "2", ConnectTimeout = "1"`)
+			d := startDaemon(t, config)
+			d.flushed(t)
+			p.Throttle(500_000)
+			shell(t, source, "head -c 3000000 /dev/urandom > big")
+			d.transferring(t, destination)
+			p.BlackHole()
+			d.waitStatus(t, "s", status.Away)
+			shell(t, source, "head -c 2000000 /dev/urandom > new; mv new big")
+			p.Throttle(0)
+			p.Heal()
+			d.flushed(t)
+			same(t, source, destination)
+			// Nor does anything come of the first try later.
+			eventually(t, "the first try has ended", func() bool { return len(proc.WithArg(destination+"/")) == 0 })
+			same(t, source, destination)
+		})
 	}
 }
 

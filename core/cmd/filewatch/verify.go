@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/filewatch/filewatch/core/internal/control"
@@ -26,6 +27,12 @@ func runVerify(env *environment, args []string) int {
 	for _, s := range report.Syncs {
 		several = len(s.Destinations) > 1
 	}
+	var printed error // the first that went wrong
+	note := func(err error) {
+		if printed == nil && err != nil {
+			printed = fmt.Errorf("print the differences: %w", err)
+		}
+	}
 	seen := map[control.Difference]bool{} // an entry may come twice
 	err = r.client.Verify(ctx, r.name, *repair, func(d control.Difference) {
 		if seen[d] {
@@ -33,16 +40,18 @@ func runVerify(env *environment, args []string) int {
 		}
 		seen[d] = true
 		if *asJSON {
-			_ = encode(env.stdout, d, "")
+			note(encode(env.stdout, d, ""))
 			return
 		}
 		where := ""
 		if several {
 			where = status.Quote(d.Destination) + ": "
 		}
-		fmt.Fprintf(env.stdout, "%s%s %s\n", where, status.Escape(d.Kind), status.Escape(d.Path))
+		_, err := fmt.Fprintf(env.stdout, "%s%s %s\n", where, status.Escape(d.Kind), status.Escape(d.Path))
+		note(err)
 	})
-	if err != nil {
+	// Even with nobody to read them, differences are mended.
+	if err := errors.Join(err, printed); err != nil {
 		return r.failed(ctx, err)
 	}
 	switch {

@@ -64,7 +64,11 @@ func start(c Config, dirs []string) (*Server, error) {
 	}
 	// One request a connection: a write deadline does not outlive its answer.
 	s.http.SetKeepAlivesEnabled(false)
-	s.served.Go(func() { _ = s.http.Serve(l) }) // an error only once it is closed
+	s.served.Go(func() {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			c.Logger.Error("the control socket answers no more, restart filewatch", "path", l.path, "err", err)
+		}
+	})
 	c.Logger.Debug("control socket", "path", l.path)
 	return s, nil
 }
@@ -75,7 +79,7 @@ func (s *Server) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
 	if s.http.Shutdown(ctx) != nil {
-		_ = s.http.Close()
+		_ = s.http.Close() // cuts off whoever is left; the listener is closed already
 	}
 	s.served.Wait()
 }

@@ -116,12 +116,11 @@ func listenIn(dir, stateDir string) (*listener, error) {
 	}
 	inner.SetUnlinkOnClose(false)
 	l := &listener{UnixListener: inner, dir: dir, path: path}
-	if err := os.Chmod(path, 0o600); err != nil {
-		_ = inner.Close()
-		return nil, err
+	if err = os.Chmod(path, 0o600); err == nil {
+		l.made, err = os.Lstat(path)
 	}
-	if l.made, err = os.Lstat(path); err != nil {
-		_ = inner.Close()
+	if err != nil {
+		_ = inner.Close() // nobody has connected; the next start removes the file
 		return nil, err
 	}
 	return l, nil
@@ -162,10 +161,10 @@ func lock(dir string) (unlock func(), err error) {
 		err = fs.ErrNotExist
 	}
 	if err != nil {
-		_ = f.Close()
+		_ = f.Close() // nothing was written
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
-	return func() { _ = f.Close() }, nil
+	return func() { _ = f.Close() }, nil // the lock goes with the descriptor, whatever Close returns
 }
 
 // removeStale removes the socket of a daemon that is dead.
@@ -211,7 +210,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if uid, _, err := peer(c); err == nil && (uid == 0 || uid == os.Geteuid()) {
 			return c, nil
 		}
-		_ = c.Close()
+		_ = c.Close() // a stranger's
 	}
 }
 
@@ -222,11 +221,11 @@ func (l *listener) Close() (err error) {
 		err = l.UnixListener.Close()
 		unlock, lockErr := lock(l.dir)
 		if lockErr != nil {
-			return
+			return // what stays, the next start removes
 		}
 		defer unlock()
 		if info, statErr := os.Lstat(l.path); statErr == nil && os.SameFile(info, l.made) {
-			_ = os.Remove(l.path)
+			_ = os.Remove(l.path) // the next start does it otherwise
 		}
 		_ = os.Remove(l.dir) // fails while there is something in it
 	})

@@ -113,6 +113,7 @@ func (p *process) Start(context.Context) (err error) {
 	return nil
 }
 
+// closeAll closes ends of pipes, in which nothing is buffered that could be lost.
 func closeAll(files []*os.File) {
 	for _, f := range files {
 		_ = f.Close()
@@ -129,7 +130,7 @@ func (p *process) read(stdout, stderr *os.File) (giveUp func()) {
 		wg.Go(func() {
 			_, _ = io.Copy(w, r) // ends when nobody can write any more, or the file is closed here
 			w.flush()
-			_ = r.Close()
+			_ = r.Close() // all is read
 		})
 	}
 	go func() {
@@ -164,8 +165,8 @@ func (p *process) reap(lifeline *os.File, giveUp func()) {
 	_ = p.cmd.Wait() // the state tells how it ended
 	p.state = p.cmd.ProcessState
 	close(p.exited)
-	_ = p.feed.Close()
-	_ = lifeline.Close()
+	_ = p.feed.Close()   // cannot fail
+	_ = lifeline.Close() // nothing was written to it
 
 	timer := time.NewTimer(drainDelay)
 	defer timer.Stop()

@@ -65,7 +65,7 @@ type executable struct {
 
 func (e *executable) close() {
 	if e.file != nil {
-		_ = e.file.Close()
+		_ = e.file.Close() // it was only read
 	}
 }
 
@@ -78,7 +78,7 @@ func openExternal(p Program) (_ *executable, err error) {
 	}
 	defer func() {
 		if err != nil {
-			f.Close()
+			_ = f.Close() // it was only read
 		}
 	}()
 	info, err := f.Stat()

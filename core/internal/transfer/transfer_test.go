@@ -18,6 +18,7 @@ import (
 
 	"github.com/filewatch/filewatch/core/internal/guard"
 	"github.com/filewatch/filewatch/core/internal/state"
+	"github.com/filewatch/filewatch/core/internal/status"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -373,4 +374,46 @@ func TestOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a person has to mend is tried with growing pauses of a minute at most, so that it is soon noticed when it
+// is mended, and the log is not filled with the same words.
+func TestMisconfiguredIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text atomic.Value
+		text.Store("host key unknown")
+		var calls []time.Time
+		f := start(t, func(context.Context, int, sdk.SyncRequest) (sdk.Result, error) {
+			calls = append(calls, time.Now())
+			if text := text.Load().(string); text != "" {
+				return sdk.Result{}, sdk.Misconfigured(errors.New(text))
+			}
+			return sdk.Result{}, nil
+		})
+		f.Add(everything)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		for i, at := range calls[1:] {
+			if pause := at.Sub(calls[i]); pause < 500*time.Millisecond || pause > 75*time.Second || i > 10 && pause < 30*time.Second {
+				t.Errorf("try %d came %v after the one before", i+2, pause)
+			}
+		}
+		if n := f.log.count("host key unknown"); n < 1 || n > 7 {
+			t.Errorf("logged %d times in an hour", n)
+		}
+		if f.log.count("[ERROR]") == 0 || f.Flush(t.Context()) == nil {
+			t.Error("it is no error")
+		}
+		// Another problem is told at once, and the end of all within two minutes.
+		text.Store("no rsync")
+		time.Sleep(75 * time.Second)
+		if f.log.count("no rsync") != 1 {
+			t.Errorf("%s", f.log.b.String())
+		}
+		text.Store("")
+		time.Sleep(75 * time.Second)
+		if f.log.count("works again") != 1 || f.Report().State != status.InSync {
+			t.Errorf("state %q", f.Report().State)
+		}
+	})
 }
