@@ -145,7 +145,7 @@ func TestStdinThatHangs(t *testing.T) {
 func TestDescendantsMayCleanUp(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "log")
 	child := `trap 'echo TERM >>FILE' TERM; trap 'sleep 0.2; echo clean >>FILE; exit' USR1; echo up >>FILE; while :; do sleep 0.05; done`
-	script := `sh -c "` + child + `" & child=$!; trap 'kill -USR1 $child; exit 20' TERM; while :; do sleep 0.05; done`
+	script := `trap 'kill -USR1 $child; exit 20' TERM; sh -c "` + child + `" & child=$!; while :; do sleep 0.05; done`
 	p, err := run.Start(t.Context(), sh(strings.ReplaceAll(script, "FILE", file)))
 	if err != nil {
 		t.Fatal(err)

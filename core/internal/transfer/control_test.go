@@ -275,6 +275,7 @@ func TestWhatCameAndWentBetweenTwoLooksIsNotMissed(t *testing.T) {
 		f.watch.set(func(w *fakeWatch) { w.looks = true })
 		f.Add(everything)
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if err := os.WriteFile(filepath.Join(f.source, "stays"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
