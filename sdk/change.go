@@ -15,6 +15,16 @@ type Change struct {
 	Scope Scope
 	// Ops is what was seen, for logs and timing. It may be 0 and is never trusted.
 	Ops Op
+	// From is where what is at Path was before a rename; "" = it was not renamed, or that is not known. It
+	// may save a transport from sending the content again, and is never trusted either. What it says exactly
+	// differs.
+	//
+	// A watcher sets it together with OpCreate. It reports the change of From itself right before, and what
+	// happens at either name later after this.
+	//
+	// A transport is given the name under which the destination had it when it was last in step, which may
+	// be that of several renames ago. All hints of a request are about that one moment.
+	From string
 }
 
 // Scope is the extent of a change.

@@ -25,6 +25,9 @@ func changesToProto(changes []Change) []*pluginpb.Change {
 			scope = pluginpb.Scope_SCOPE_SUBTREE
 		}
 		out[i] = &pluginpb.Change{Path: []byte(c.Path), Scope: scope, Ops: uint32(c.Ops)}
+		if c.From != "" {
+			out[i].From = []byte(c.From)
+		}
 	}
 	return out
 }
@@ -33,6 +36,9 @@ func changesFromProto(changes []*pluginpb.Change) []Change {
 	out := make([]Change, len(changes))
 	for i, c := range changes {
 		out[i] = Change{Path: string(c.GetPath()), Ops: Op(c.GetOps())}
+		if from := string(c.GetFrom()); validPath(from) {
+			out[i].From = from
+		}
 		// A scope that this version does not know is read as the larger one.
 		if c.GetScope() != pluginpb.Scope_SCOPE_PATH {
 			out[i].Scope = ScopeSubtree

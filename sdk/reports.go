@@ -59,13 +59,16 @@ func (r *reports) Change(c Change) {
 	if len(r.pending) > 0 && r.pending[0].Path == "" && r.pending[0].Scope == ScopeSubtree {
 		return // the whole root is in doubt already
 	}
-	if i, ok := r.index[c.Path]; ok {
-		r.pending[i].Scope = max(r.pending[i].Scope, c.Scope)
-		r.pending[i].Ops |= c.Ops
+	if i, ok := r.index[c.Path]; ok && c.From == "" {
+		r.pending[i].merge(c)
 	} else {
+		if c.From != "" {
+			// What happens there from now on is not merged with what happened before the rename.
+			delete(r.index, c.From)
+		}
 		r.index[c.Path] = len(r.pending)
 		r.pending = append(r.pending, c)
-		r.bytes += len(c.Path)
+		r.bytes += len(c.Path) + len(c.From)
 	}
 	if c.Path == "" && c.Scope == ScopeSubtree || len(r.pending) > maxPending || r.bytes > maxPendingBytes {
 		clear(r.index)
@@ -77,6 +80,19 @@ func (r *reports) Change(c Change) {
 		}
 	}
 	r.signal()
+}
+
+// merge adds what happened later at the path of c.
+func (c *Change) merge(later Change) {
+	c.Scope = max(c.Scope, later.Scope)
+	if later.Ops&OpCreate != 0 || later.Ops == 0 {
+		c.From = "" // something else may have taken the place of what was moved here
+	}
+	if c.Ops == 0 || later.Ops == 0 {
+		c.Ops = 0 // nobody knows what has happened, then
+		return
+	}
+	c.Ops |= later.Ops
 }
 
 func (r *reports) Unwatched(paths []string, reason string) {
@@ -139,7 +155,7 @@ func (r *reports) takeBatch() []Change {
 	defer r.mu.Unlock()
 	n, size := 0, 0
 	for n < len(r.pending) {
-		size += len(r.pending[n].Path) + changeOverhead
+		size += len(r.pending[n].Path) + len(r.pending[n].From) + changeOverhead
 		if size > wire.MaxRequest && n > 0 {
 			break
 		}
@@ -154,10 +170,10 @@ func (r *reports) takeBatch() []Change {
 	r.bytes = 0
 	for i, c := range r.pending {
 		r.index[c.Path] = i
-		r.bytes += len(c.Path)
+		r.bytes += len(c.Path) + len(c.From)
 	}
 	return batch
 }
 
-// changeOverhead is the size of a Change message beside its path: tags, lengths and two small enums.
+// changeOverhead is the size of a Change message beside its paths: tags, lengths and two small enums.
 const changeOverhead = 16

@@ -31,8 +31,17 @@ func (b *Batch) Suspect() bool {
 	return slices.ContainsFunc(b.listed, func(e *entry) bool { return e.fail != nil })
 }
 
-// changeBytes is what a change takes up on the wire beside its path, at most.
+// changeBytes is what a change takes up on the wire beside its paths, at most.
 const changeBytes = 16
+
+// bytes is what the change of e takes up on the wire, at most.
+func (e *entry) bytes() int {
+	n := len(e.path()) + changeBytes
+	if e.moved() {
+		n += len(e.origin.path())
+	}
+	return n
+}
 
 // Take returns what is due, the longest due first as far as it fits, or nil if nothing is. It is out
 // until it is handed to Done or Return; before that Take panics.
@@ -74,6 +83,13 @@ func (q *Queue) Take(now time.Time) *Batch {
 			q.remove(below)
 		}
 	}
+	slices.SortFunc(b.listed, byPath)
+	slices.SortFunc(b.hidden, byPath)
+	b.changes = make([]sdk.Change, len(b.listed))
+	for i, e := range b.listed {
+		b.changes[i] = e.change()
+		b.changes[i].From = b.from(e)
+	}
 	for _, e := range taken {
 		b.oldest = min(b.oldest, e.first)
 		e.settling = false
@@ -81,13 +97,6 @@ func (q *Queue) Take(now time.Time) *Batch {
 	}
 	if len(q.due) == 0 && cap(q.due) > 1024 { // maps and slices never shrink
 		q.tree, q.due = newTree(), nil
-	}
-
-	slices.SortFunc(b.listed, byPath)
-	slices.SortFunc(b.hidden, byPath)
-	b.changes = make([]sdk.Change, len(b.listed))
-	for i, e := range b.listed {
-		b.changes[i] = e.change()
 	}
 	b.Oldest = q.time(b.oldest)
 	if a := q.again; a != nil {
@@ -115,7 +124,7 @@ func (q *Queue) popDue(now instant) []*entry {
 		limit = q.width
 	}
 	for q.next() <= now && len(taken) < limit {
-		bytes += len(q.due[0].path()) + changeBytes
+		bytes += q.due[0].bytes()
 		if len(taken) > 0 && bytes > q.cfg.BatchBytes {
 			break
 		}
@@ -160,9 +169,11 @@ func (q *Queue) putBack(now time.Time, b *Batch) {
 	at := q.instant(now)
 	for _, e := range b.listed {
 		e.tried = true
+		q.cameBack(e)
 		q.put(e.path(), e, at)
 	}
 	for _, e := range b.hidden {
+		q.cameBack(e)
 		q.put(e.path(), e, at)
 	}
 	q.wake(before)

@@ -32,6 +32,7 @@ func (q *Queue) Done(now time.Time, b *Batch, failed []sdk.PathError) {
 	}
 	for _, e := range b.hidden {
 		if _, ok := r.whole[r.owner(e.path())]; ok {
+			e.blurred = true
 			q.put(e.path(), e, r.now)
 		}
 	}
@@ -110,7 +111,7 @@ func (r *retry) change(e *entry) {
 	if !failed {
 		return
 	}
-	due := r.fail(e.path(), &entry{first: e.first, scope: e.scope, ops: e.ops, fail: e.fail}, text)
+	due := r.fail(e.path(), &entry{first: e.first, scope: e.scope, ops: e.ops, fail: e.fail, blurred: true}, text)
 	r.whole[e] = due
 	for _, p := range causes {
 		if d, ok := r.cause[p]; !ok || due < d {
@@ -124,7 +125,7 @@ func (r *retry) path(f sdk.PathError) instant {
 	if due, ok := r.cause[f.Path]; ok {
 		return due
 	}
-	x := &entry{first: r.b.oldest, scope: sdk.ScopeSubtree}
+	x := &entry{first: r.b.oldest, scope: sdk.ScopeSubtree, blurred: true}
 	if e := r.owner(f.Path); e != nil {
 		if due, ok := r.whole[e]; ok && e.scope == sdk.ScopeSubtree {
 			return due
@@ -155,7 +156,7 @@ func (r *retry) directories(path string, due instant) {
 			return
 		}
 		if _, ok := r.whole[e]; !ok && (e.scope == sdk.ScopeSubtree || e.path() == path) {
-			r.q.put(path, &entry{first: e.first, due: due}, r.now)
+			r.q.put(path, &entry{first: e.first, due: due, blurred: true}, r.now)
 		}
 	}
 }

@@ -15,6 +15,12 @@ type entry struct {
 	ops      sdk.Op
 	settling bool // due moves with each further write
 	tried    bool // was in a batch that came back
+	blurred  bool // what the destination has under this name may not be what it had when this became dirty
+
+	// origin is the entry of the name under which the destination has what is here now: e itself until it is
+	// moved away or something else comes here, nil when there is none or nobody knows. See rename.go.
+	origin *entry
+	came   string // the former name of what was last moved here
 }
 
 func (e *entry) path() string { return e.node.path }
@@ -31,8 +37,13 @@ func (s *entry) covers(e *entry, now instant) bool {
 
 // merge adds x, a change of the same path.
 func (e *entry) merge(x *entry, now, maxDelay instant) {
+	e.follow(x)
 	e.scope = max(e.scope, x.scope)
-	e.ops |= x.ops
+	if e.ops == 0 || x.ops == 0 {
+		e.ops = 0 // nobody knows what has happened, then
+	} else {
+		e.ops |= x.ops
+	}
 	e.first = min(e.first, x.first)
 	e.tried = e.tried || x.tried
 	e.fail = e.fail.join(x.fail)

@@ -9,7 +9,8 @@
 //     never later than MaxDelay after the first. It is one with ScopePath, with OpCreate or OpWrite,
 //     and with none of OpClose, OpRemove and OpRename.
 //   - A name that something was moved away from, with OpRemove and OpRename alone, waits in the same way:
-//     the name that it was moved to is at the destination before, or goes in the same batch.
+//     the name that it was moved to is at the destination before, or goes in the same batch. The wait ends
+//     with a change that says what was moved where.
 //   - Every other change is due at once, and ends the wait of its path. Only OpAttrib alone, which
 //     a copying program causes before it closes its file, leaves a waiting path as it is.
 //   - A path that failed is due when its backoff ends, or when a further change to it is.
@@ -107,6 +108,8 @@ func (q *Queue) Add(now time.Time, c sdk.Change) {
 			return
 		}
 	}
+	x.blurred = x.mayReplace() && q.out.covers(c.Path)
+	x.origin = q.origin(c, x)
 	q.put(c.Path, x, at)
 	q.wake(before)
 }
@@ -218,6 +221,9 @@ func (q *Queue) put(path string, x *entry, now instant) {
 	n := q.tree.nearest(path)
 	for a := n; a != nil; a = a.parent {
 		if s := a.entry; s != nil && s.covers(x, now) {
+			if a.path == path {
+				s.follow(x)
+			}
 			q.absorb(s, x)
 			return
 		}

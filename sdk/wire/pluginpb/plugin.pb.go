@@ -1219,7 +1219,16 @@ type Change struct {
 	// What was seen, as bits: 1 created, 2 written, 4 closed after writing, 8 removed, 16 renamed,
 	// 32 attributes. A hint for logs and for timing, never trusted. Without bit 4, bits 1 and 2 say
 	// that the file may still be open for writing.
-	Ops           uint32 `protobuf:"varint,3,opt,name=ops,proto3" json:"ops,omitempty"`
+	Ops uint32 `protobuf:"varint,3,opt,name=ops,proto3" json:"ops,omitempty"`
+	// Where what is at the path was before a rename; absent: it was not renamed, or that is not known. A hint
+	// that may save a transport from sending content again, and never trusted.
+	//
+	// From a watcher: with bit 1, in the order of what happened. It reports the change of that other path
+	// right before this one, and what happens at either path later after it.
+	//
+	// To a transport: the path under which the destination had it when it was last in step, the same moment
+	// for all changes of a request.
+	From          []byte `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1273,6 +1282,13 @@ func (x *Change) GetOps() uint32 {
 		return x.Ops
 	}
 	return 0
+}
+
+func (x *Change) GetFrom() []byte {
+	if x != nil {
+		return x.From
+	}
+	return nil
 }
 
 // Endpoint is a destination as the operator wrote it, taken apart.
@@ -2346,11 +2362,12 @@ const file_plugin_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x1a\x19\n" +
 	"\aReached\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02idB\t\n" +
-	"\amessage\"`\n" +
+	"\amessage\"t\n" +
 	"\x06Change\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\fR\x04path\x120\n" +
 	"\x05scope\x18\x02 \x01(\x0e2\x1a.filewatch.plugin.v1.ScopeR\x05scope\x12\x10\n" +
-	"\x03ops\x18\x03 \x01(\rR\x03ops\"r\n" +
+	"\x03ops\x18\x03 \x01(\rR\x03ops\x12\x12\n" +
+	"\x04from\x18\x04 \x01(\fR\x04from\"r\n" +
 	"\bEndpoint\x12\x16\n" +
 	"\x06scheme\x18\x01 \x01(\tR\x06scheme\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n" +

@@ -1,0 +1,102 @@
+package queue
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// The destination can do a rename by itself if it is told what it has under the former name. What it has
+// there is what was there when that name became dirty. So an entry knows whose that is, through renames in
+// any order, as long as nothing else may have happened that nobody understands; and the hint of a batch holds
+// only for former names that are in the same batch, because a batch of their own would end what is known about
+// them. A hint may be lost at any time: it costs a transfer.
+
+// origin returns the origin of x, which is about to be put at the path of c.
+func (q *Queue) origin(c sdk.Change, x *entry) *entry {
+	switch {
+	case c.From == "" || c.Ops&sdk.OpCreate == 0:
+		if x.mayReplace() {
+			return nil
+		}
+		return x
+	case c.From == c.Path:
+		return nil
+	}
+	x.came = c.From
+	f := q.tree.nearest(c.From)
+	if f.path != c.From || f.entry == nil {
+		return nil
+	}
+	from := f.entry
+	if from.settling { // what it has waited for
+		from.settling = false
+		from.due = min(from.due, x.due)
+		heap.Fix(&q.due, from.pos)
+	}
+	// Of an exchange, the second half looks like the way back.
+	if from.came == c.Path {
+		return nil
+	}
+	origin := from.origin
+	from.origin = nil
+	return origin
+}
+
+// mayReplace reports whether something else may be at the path of e than before.
+func (e *entry) mayReplace() bool {
+	return e.scope == sdk.ScopeSubtree || e.ops == 0 || e.ops&sdk.OpCreate != 0
+}
+
+// follow takes over from x, a change of the same path, what is here now.
+func (e *entry) follow(x *entry) {
+	if x.origin != x {
+		e.origin, e.came = x.origin, x.came
+	}
+	e.blurred = e.blurred || x.blurred
+}
+
+// covers reports whether b, which may be nil, has a change of path: the transfer may see what comes there now.
+func (b *Batch) covers(path string) bool {
+	if b == nil {
+		return false
+	}
+	for p := range upwards(path) {
+		i, ok := slices.BinarySearchFunc(b.listed, p, func(e *entry, p string) int { return cmp.Compare(e.path(), p) })
+		if ok && (p == path || b.listed[i].scope == sdk.ScopeSubtree) {
+			return true
+		}
+	}
+	return false
+}
+
+// moved reports whether what is at the path of e is known to have been elsewhere.
+func (e *entry) moved() bool { return e.origin != nil && e.origin != e }
+
+// from returns the name under which the destination has what is at the path of e, when b has come: "" if that
+// is the same, or not known.
+func (b *Batch) from(e *entry) string {
+	o := e.origin
+	if !e.moved() || o.blurred {
+		return ""
+	}
+	if i, ok := slices.BinarySearchFunc(b.listed, o, byPath); !ok || b.listed[i] != o {
+		return ""
+	}
+	for n := o.node.parent; n != nil; n = n.parent {
+		if s := n.entry; s != nil && s.scope == sdk.ScopeSubtree {
+			return "" // it is in doubt, but later
+		}
+	}
+	return o.path()
+}
+
+// cameBack takes note that e is put back after a try that may have done anything of it, or nothing.
+func (q *Queue) cameBack(e *entry) {
+	e.blurred = e.blurred || e.mayReplace()
+	if n := q.tree.nearest(e.path()); n.path == e.path() && n.entry != nil && n.entry.origin != n.entry {
+		e.origin = e // what has happened since counts
+	}
+}
