@@ -31,13 +31,13 @@ func (w *watch) handle(e *event) {
 			return
 		}
 	}
-	inside := false
-	for i := range entries {
+	inside, from := false, ""
+	for i := range entries { // of a rename the former name comes first
 		n := &entries[i]
 		places := w.places(n.dir)
 		for _, p := range places {
 			inside = true
-			w.report(p, e, n)
+			from = w.report(p, e, n, from)
 		}
 		if len(places) == 0 && !e.isDir() && e.has(writes) {
 			w.strayed(e, n)
@@ -68,19 +68,20 @@ func (w *watch) atRoot(n entry) bool {
 	return false
 }
 
-// report reports what e says about its entry n, in the directory at p.
-func (w *watch) report(p place, e *event, n *entry) {
+// report reports what e says about its entry n, in the directory at p. Of a rename, it returns the former name
+// when that is what it has reported, and takes it when it comes to the latter.
+func (w *watch) report(p place, e *event, n *entry, from string) string {
 	c := sdk.Change{Path: p.path, Ops: e.ops(*n)}
 	switch {
 	case c.Ops == 0:
-		return
+		return from
 	case p.above:
 		c.Scope = sdk.ScopeSubtree
 		w.reporter.Change(c)
 		if !e.isDir() && e.has(writes) {
 			w.examineStray(e.target, stray{n.dir, n.name, c.Ops})
 		}
-		return
+		return from
 	case string(n.name) != ".":
 		c.Path = relpath.Join(p.path, string(n.name))
 	}
@@ -91,11 +92,18 @@ func (w *watch) report(p place, e *event, n *entry) {
 	// A file that is no longer there has nothing to report unless this is what tells of it: a log that is
 	// removed while it is open may be written to for ever.
 	if !there && !e.has(names) || w.exclude.Match(c.Path, e.isDir()) {
-		return
+		return from
 	}
 	if e.isDir() && c.Ops&sdk.OpCreate != 0 {
 		c.Scope = sdk.ScopeSubtree
 		c.Ops |= sdk.OpClose // nothing more to wait for
 	}
+	switch n.kind {
+	case unix.FAN_EVENT_INFO_TYPE_OLD_DFID_NAME:
+		from = c.Path
+	case unix.FAN_EVENT_INFO_TYPE_NEW_DFID_NAME:
+		c.From = from
+	}
 	w.reporter.Change(c)
+	return from
 }

@@ -17,6 +17,12 @@ type event struct {
 	name   string // of the entry; "" for the watched directory itself
 }
 
+// movedAway is the former half of a rename; the latter one has the same cookie.
+type movedAway struct {
+	cookie uint32
+	path   string
+}
+
 func (e event) has(mask uint32) bool { return e.mask&mask != 0 }
 
 // nextEvent cuts the first event off buf. It reports false when buf does not start with a whole one.

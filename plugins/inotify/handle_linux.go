@@ -79,6 +79,12 @@ func (w *watch) handleAt(n *node, e event) {
 		return
 	}
 	c := sdk.Change{Path: path, Ops: e.ops()}
+	switch {
+	case e.has(unix.IN_MOVED_FROM):
+		w.away = movedAway{e.cookie, path}
+	case e.has(unix.IN_MOVED_TO) && e.cookie == w.away.cookie:
+		c.From = w.away.path
+	}
 	if dir {
 		w.handleDir(n, e, &c)
 	}

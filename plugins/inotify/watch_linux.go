@@ -71,7 +71,8 @@ type watch struct {
 
 	links    *hardlink.Finder
 	names    *names
-	handled  uint64 // bytes of events
+	away     movedAway // last
+	handled  uint64    // bytes of events
 	asked    <-chan sdk.Barrier
 	barriers *barriers
 

@@ -1,0 +1,9 @@
+package fanotify
+
+import (
+	"testing"
+
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
+)
+
+func TestRenames(t *testing.T) { watchertest.Renames(t, quick().watch) }
