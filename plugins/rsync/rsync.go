@@ -24,6 +24,7 @@ import (
 	"sync"
 
 	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/run"
 )
 
 // Plugin returns the plugin "rsync" with its transport, which is to be closed at the end.
@@ -33,8 +34,9 @@ func Plugin() sdk.Plugin {
 
 // transport implements sdk.Transport, sdk.Configurable, sdk.Validator and io.Closer.
 type transport struct {
-	ctx    context.Context // of the ssh connections and standbys; ends with Close
-	cancel context.CancelFunc
+	ctx       context.Context // of the ssh connections and standbys; ends with Close
+	cancel    context.CancelFunc
+	minRename int64 // what a rename at the far end has to spare; tests choose less
 
 	mu       sync.Mutex               // guards all fields below
 	conns    map[peer]*conn           // connections to ssh destinations
@@ -42,6 +44,7 @@ type transport struct {
 	standbys map[peer]*standby        // nil after Close
 	known    map[peer]bool            // what all requests so far have left there; see session.beginAgain
 	removals map[peer]map[string]bool // see session.presume; the maps belong to the one session of the peer
+	mute     map[peer]*run.Process    // connections over which no commands are run
 	dir      string                   // private directory of the control sockets; "" = not made yet
 	sockets  int                      // names given in it
 }
@@ -59,7 +62,11 @@ var (
 )
 
 func newTransport() *transport {
-	t := &transport{conns: map[peer]*conn{}, caps: map[peer]probedCaps{}, standbys: map[peer]*standby{}, removals: map[peer]map[string]bool{}, known: map[peer]bool{}}
+	t := &transport{
+		minRename: defaultMinRename,
+		conns:     map[peer]*conn{}, caps: map[peer]probedCaps{}, standbys: map[peer]*standby{}, mute: map[peer]*run.Process{},
+		removals: map[peer]map[string]bool{}, known: map[peer]bool{},
+	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
 }

@@ -103,6 +103,9 @@ func (s *session) sync(ctx context.Context) error {
 		}
 		s.conn, s.shell = c, c.shell()
 	}
+	if err := s.rename(ctx); err != nil {
+		return err
+	}
 	changes := s.beginAgain()
 	for round := 1; len(changes) > 0; round++ {
 		again, err := s.round(ctx, changes, round == maxRounds)

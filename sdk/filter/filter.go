@@ -63,6 +63,21 @@ func (f *Filter) Empty() bool {
 	return true
 }
 
+// NamesOnly reports whether the patterns look at names alone and not at paths: what they say of an entry stays
+// the same wherever it is moved to, as long as nothing above it is excluded.
+func (f *Filter) NamesOnly() bool {
+	if f == nil {
+		return true
+	}
+	for i := range f.rules {
+		switch f.rules[i].form {
+		case formPath, formTail, formPathGlob:
+			return false
+		}
+	}
+	return true
+}
+
 // Match reports whether the patterns exclude this one entry, wherever it lies. It is for callers that
 // descend from the root and never enter an excluded directory; all others want Excluded.
 //
