@@ -12,6 +12,7 @@ import (
 	"github.com/filewatch/filewatch/core/internal/control"
 	"github.com/filewatch/filewatch/core/internal/status"
 	"github.com/filewatch/filewatch/core/internal/transfer"
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -22,12 +23,12 @@ var _ control.Daemon = (*Engine)(nil)
 
 // Status implements control.Daemon. It takes up to 300 ms.
 func (e *Engine) Status() status.Report {
-	ctx, cancel := context.WithTimeout(context.Background(), fresh)
+	ctx, cancel := context.WithTimeout(e.world.base(), fresh)
 	defer cancel()
 	var wg sync.WaitGroup
 	blocks := e.blocks()
 	for _, s := range blocks {
-		wg.Go(func() { s.refresh(ctx) })
+		wg.Go(func() { s.refresh(turn.As(ctx, s.plan.Name)) })
 	}
 	wg.Wait()
 	r := status.Report{Version: e.config.Version, PID: os.Getpid(), StateDir: e.config.Plan.StateDir, Started: e.started, Now: time.Now()}
@@ -108,6 +109,8 @@ func (e *Engine) each(ctx context.Context, name string, do func(context.Context,
 		known = true
 		for _, d := range s.destinations {
 			wg.Go(func() {
+				ctx := turn.As(ctx, s.plan.Name+" "+d.String())
+				turn.Wait(ctx)
 				if err := s.term.use(ctx, func(ctx context.Context) error { return do(ctx, d) }); err != nil {
 					mu.Lock()
 					defer mu.Unlock()

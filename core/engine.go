@@ -16,6 +16,7 @@ import (
 
 	"github.com/filewatch/filewatch/core/internal/plan"
 	"github.com/filewatch/filewatch/core/internal/state"
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -80,7 +81,7 @@ func (e *Engine) block(p *plan.Plan, s plan.Sync, plugins Plugins, former budget
 
 // start has a block run. e.mu is held.
 func (e *Engine) start(b *syncBlock) {
-	ctx, abort := e.ctx, e.abort
+	ctx, abort := turn.As(e.ctx, b.plan.Name), turn.As(e.abort, b.plan.Name)
 	e.running.Go(func() { b.run(ctx, abort, e.config.ShutdownTimeout) })
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/filewatch/filewatch/core/internal/status"
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -23,8 +24,10 @@ func (s *simulation) flush() {
 	s.mu.Lock()
 	s.note("schedule", "flush for %v, verify %v, repair %v", timeout, verify, repair)
 	s.mu.Unlock()
+	s.flushes++
+	base := turn.Order(context.Background(), fmt.Sprint("flush ", s.flushes), s.turns)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		ctx, cancel := context.WithTimeout(base, timeout)
 		defer cancel()
 		go func() { // nobody asks a daemon that has ended
 			select {
@@ -45,6 +48,7 @@ func (s *simulation) flush() {
 		} else {
 			err = engine.Flush(ctx, "s")
 		}
+		turn.Wait(ctx)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if !s.runs(daemon) {

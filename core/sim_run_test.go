@@ -16,6 +16,7 @@ import (
 	"github.com/filewatch/filewatch/core/internal/plan"
 	"github.com/filewatch/filewatch/core/internal/queue"
 	"github.com/filewatch/filewatch/core/internal/state"
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
 )
@@ -33,10 +34,12 @@ type simBug struct {
 // simulation runs one seed.
 type simulation struct {
 	*simWorld
-	rng    *rand.Rand
-	engine *Engine // nil = no daemon runs
-	stop   context.CancelFunc
-	ended  chan struct{}
+	rng     *rand.Rand
+	turn    func()  // waits until it is the schedule's
+	engine  *Engine // nil = no daemon runs
+	stop    context.CancelFunc
+	ended   chan struct{}
+	flushes int // ever
 }
 
 // simulate runs one seed and returns what was promised and not kept, and the trace.
@@ -54,9 +57,9 @@ func simulate(t *testing.T, root string, seed uint64, bug simBug, traced bool) (
 func newSimulation(seed uint64, bug simBug, root string) *simulation {
 	w := &simWorld{
 		seed: seed, bug: bug, source: newSimSource(), identity: 1,
-		faults: true, unmounts: make(chan struct{}, 1), crashed: make(chan struct{}, 1), seq: map[string]int{},
+		faults: true, unmounts: make(chan struct{}, 1), crashed: make(chan struct{}, 1), seq: map[string]int{}, slots: map[time.Duration]string{},
 	}
-	s := &simulation{simWorld: w, rng: w.rng("schedule", 0)}
+	s := &simulation{simWorld: w, rng: w.rng("schedule", 0), turn: w.turns("schedule")}
 	w.plan = plan.Sync{
 		Name:      "s",
 		Source:    root,
@@ -157,6 +160,7 @@ func (s *simulation) start() {
 			look:   look,
 			lstat:  s.lstat,
 			mounts: func(string, *filter.Filter, mounts.Memory) mountTracker { return simMounts{s.simWorld} },
+			ctx:    turn.Order(context.Background(), "ask", s.turns),
 			queue: queue.Config{
 				Limit:      []int{0, 8, 30}[s.rng.IntN(3)],
 				BatchPaths: []int{0, 1, 3, 10}[s.rng.IntN(4)],
@@ -165,7 +169,7 @@ func (s *simulation) start() {
 			},
 		},
 	})
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(turn.Order(context.Background(), "run", s.turns))
 	s.stop, s.ended = cancel, make(chan struct{})
 	go func(e *Engine, ended chan struct{}) {
 		defer close(ended)
@@ -203,6 +207,7 @@ func (s *simulation) sleep(d time.Duration) {
 		s.halt(true)
 	case <-time.After(d):
 	}
+	s.turn()
 	synctest.Wait()
 	select {
 	case <-s.crashed:

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
 )
@@ -181,6 +182,7 @@ func (c *simCall) wait(ctx context.Context, d time.Duration) error {
 		case <-ctx.Done():
 		case <-time.After(d):
 		}
+		turn.Wait(ctx)
 	}
 	return ctx.Err()
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -26,6 +27,7 @@ type simStream struct {
 	rng     *rand.Rand
 	only    []string
 	polls   bool
+	turn    func()        // waits until it is the stream's
 	wake    chan struct{} // capacity 1
 	killed  chan error    // capacity 1
 	deaf    bool          // the root is not what is watched any more
@@ -75,12 +77,15 @@ func (s *simStream) setBlind(paths []string) {
 
 func (p simWatcher) Watch(ctx context.Context, req sdk.WatchRequest, r sdk.Reporter) error {
 	w := p.w
+	turn.Wait(ctx)
 	w.mu.Lock()
 	w.started++
 	s := &simStream{
 		w: w, name: fmt.Sprintf("%s %d", p.kind, w.started), rng: w.rng("stream", w.started), only: req.Only,
 		polls: p.kind == "poll", wake: make(chan struct{}, 1), killed: make(chan error, 1),
 	}
+	ctx = turn.As(ctx, s.name)
+	s.turn = func() { turn.Wait(ctx) }
 	alive := w.runs(p.daemon)
 	lost := w.root == rootMissing || w.root == rootFile
 	fails := w.faults && s.rng.IntN(12) == 0
@@ -89,7 +94,9 @@ func (p simWatcher) Watch(ctx context.Context, req sdk.WatchRequest, r sdk.Repor
 		w.streams = append(w.streams, s)
 	}
 	w.mu.Unlock()
+	s.turn()
 	defer func() {
+		s.turn()
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.streams = slices.DeleteFunc(w.streams, func(o *simStream) bool { return o == s })
@@ -108,6 +115,7 @@ func (p simWatcher) Watch(ctx context.Context, req sdk.WatchRequest, r sdk.Repor
 		return err
 	case <-time.After(start + time.Duration(s.rng.IntN(1000))):
 	}
+	s.turn()
 	switch {
 	case !alive:
 		<-ctx.Done()
@@ -138,26 +146,73 @@ func (s *simStream) run(ctx context.Context, req sdk.WatchRequest, r sdk.Reporte
 	w.mu.Unlock()
 	var timer <-chan time.Time
 	for {
+		due, woken := false, false
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-s.killed:
 			return err
 		case b := <-req.Barriers:
-			w.mu.Lock()
-			s.add(report{barrier: &b})
-			w.mu.Unlock()
+			s.ask(b)
 		case <-s.wake:
-			if timer == nil {
-				timer = time.After(s.delay())
-			}
+			woken = true
 		case <-timer:
+			due = true
+		}
+		s.turn()
+		// What else has happened meanwhile is acted on in one order.
+		if err := s.take(req.Barriers); err != nil {
+			return err
+		}
+		if !due {
+			select {
+			case <-timer:
+				due = true
+			default:
+			}
+		}
+		switch {
+		case due:
 			timer = nil
 			if s.tell(r) {
 				timer = time.After(s.delay())
 			}
+		case timer == nil && (woken || s.waits()):
+			timer = time.After(s.delay())
 		}
 	}
+}
+
+// ask has a barrier reached once all that waits has been told.
+func (s *simStream) ask(b sdk.Barrier) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	s.add(report{barrier: &b})
+}
+
+// take takes the barriers that wait, and the error with which the stream is killed.
+func (s *simStream) take(barriers <-chan sdk.Barrier) error {
+	for {
+		select {
+		case b := <-barriers:
+			s.ask(b)
+			continue
+		default:
+		}
+		break
+	}
+	select {
+	case err := <-s.killed:
+		return err
+	default:
+		return nil
+	}
+}
+
+func (s *simStream) waits() bool {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	return len(s.pending) > 0 && !s.deaf
 }
 
 // delay is how long something takes to reach the core.
@@ -252,7 +307,10 @@ func (s *simStream) distort(changes []sdk.Change) []sdk.Change {
 }
 
 // apart lets a moment pass: what happens at the same one happens in any order.
-func (s *simStream) apart() { time.Sleep(time.Duration(1 + s.rng.IntN(2000))) }
+func (s *simStream) apart() {
+	time.Sleep(time.Duration(1 + s.rng.IntN(2000)))
+	s.turn()
+}
 
 func (s *simStream) note(format string, args ...any) {
 	s.w.mu.Lock()
@@ -296,6 +354,7 @@ func (s *simStream) poll(ctx context.Context, req sdk.WatchRequest, r sdk.Report
 					return err
 				case <-time.After(time.Duration(s.rng.IntN(2_000_000_000))):
 				}
+				s.turn()
 			}
 		}
 		if before == nil {
@@ -318,10 +377,22 @@ func (s *simStream) poll(ctx context.Context, req sdk.WatchRequest, r sdk.Report
 			case err := <-s.killed:
 				return err
 			case b := <-req.Barriers:
+				s.turn()
 				waiting = append(waiting, b)
-				timer = time.After(time.Duration(s.rng.IntN(30_000_000)))
+				select {
+				case <-timer:
+					look = true
+				default:
+					timer = time.After(time.Duration(s.rng.IntN(30_000_000)))
+				}
 			case <-timer:
+				s.turn()
 				look = true
+				select {
+				case b := <-req.Barriers:
+					waiting = append(waiting, b)
+				default:
+				}
 			}
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/plan"
 	"github.com/filewatch/filewatch/core/internal/state"
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
 )
@@ -73,6 +74,24 @@ type simWorld struct {
 	traced    bool
 	trace     []traceLine
 	seq       map[string]int
+
+	slotMu sync.Mutex
+	slots  map[time.Duration]string // whose turn is when
+}
+
+// simRound is how long a round of turns takes: each goroutine acts at its own nanosecond of it.
+const simRound = 100_003
+
+// turns returns what waits for the turn of a goroutine.
+func (w *simWorld) turns(name string) func() {
+	slot := time.Duration(w.rng("turn "+name, 0).Uint64N(simRound))
+	w.slotMu.Lock()
+	defer w.slotMu.Unlock()
+	for w.slots[slot] != "" && w.slots[slot] != name {
+		slot = (slot + 1) % simRound
+	}
+	w.slots[slot] = name
+	return func() { time.Sleep((slot - time.Since(simEpoch)%simRound + simRound) % simRound) }
 }
 
 // traceLine is one thing that happened.
@@ -327,6 +346,7 @@ func (m simMounts) Run(ctx context.Context, changed func(held, free []string)) {
 			return
 		case <-m.w.unmounts:
 		}
+		turn.Wait(ctx)
 		now := paths()
 		if !slices.Equal(before, now) {
 			changed(now, before)

@@ -16,6 +16,7 @@ import (
 	"github.com/filewatch/filewatch/core/internal/state"
 	"github.com/filewatch/filewatch/core/internal/status"
 	"github.com/filewatch/filewatch/core/internal/transfer"
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/core/internal/watch"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
@@ -149,10 +150,10 @@ func (b *syncBlock) run(ctx, abort context.Context, patience time.Duration) {
 	ctx, abort, ended := b.term.run(ctx, abort, patience)
 	defer ended()
 	var wg sync.WaitGroup
-	wg.Go(func() { b.root.Run(ctx) })
-	wg.Go(func() { b.mounts.Run(ctx, b.mounted) })
+	wg.Go(func() { b.root.Run(turn.As(ctx, "watch")) })
+	wg.Go(func() { b.mounts.Run(turn.As(ctx, "mounts"), b.mounted) })
 	for _, d := range b.destinations {
-		wg.Go(func() { d.Run(ctx, abort) })
+		wg.Go(func() { d.Run(turn.As(ctx, d.String()), turn.As(abort, d.String())) })
 	}
 	wg.Wait()
 	b.record.Flush()
@@ -246,7 +247,7 @@ func (b *syncBlock) approve() (approved []string, err error) {
 func (b *syncBlock) refresh(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, d := range b.destinations {
-		wg.Go(func() { d.Refresh(ctx) })
+		wg.Go(func() { d.Refresh(turn.As(ctx, d.String())) })
 	}
 	wg.Wait()
 }

@@ -16,7 +16,15 @@ type world struct {
 	look   guard.Looker                                                                 // at a source; nil = at the real one
 	lstat  func(path string) (os.FileInfo, error)                                       // of an entry of a source; nil = os.Lstat
 	mounts func(root string, exclude *filter.Filter, memory mounts.Memory) mountTracker // below a source
+	ctx    context.Context                                                              // of what is asked without one; nil = context.Background()
 	queue  queue.Config                                                                 // bounds of dirty sets, and what jitter comes from
+}
+
+func (w *world) base() context.Context {
+	if w.ctx == nil {
+		return context.Background()
+	}
+	return w.ctx
 }
 
 // mountTracker is a *mounts.Tracker.

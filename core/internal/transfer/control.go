@@ -8,6 +8,7 @@ import (
 
 	"github.com/filewatch/filewatch/core/internal/guard"
 	"github.com/filewatch/filewatch/core/internal/mounts"
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -74,11 +75,13 @@ func (d *Destination) Flush(ctx context.Context) error {
 		case <-reached:
 			told = true
 		case <-again.C:
+			turn.Wait(ctx)
 			prove()
 		case <-news:
 		case <-ctx.Done():
 			return errors.New("the watcher has not proved yet that it has told everything")
 		}
+		turn.Wait(ctx)
 	}
 	d.mu.Lock()
 	judged := d.now.judged
@@ -115,6 +118,7 @@ func (d *Destination) drain(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("%d changes are not confirmed yet", stats.Pending+stats.Out)
 		}
+		turn.Wait(ctx)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/queue"
 	"github.com/filewatch/filewatch/core/internal/state"
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -255,6 +256,7 @@ func (d *Destination) waitDue(ctx context.Context) bool {
 		case <-d.wake:
 		case <-ctx.Done():
 		}
+		turn.Wait(ctx)
 	}
 	return false
 }
@@ -284,8 +286,12 @@ func (d *Destination) due() (<-chan time.Time, bool) {
 // acquire waits until nobody else calls the transport for this destination. It returns false when ctx
 // ends first.
 func (d *Destination) acquire(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
 	select {
 	case d.call <- struct{}{}:
+		turn.Wait(ctx)
 		return true
 	case <-ctx.Done():
 		return false

@@ -8,6 +8,7 @@ import (
 	"github.com/filewatch/filewatch/core/internal/guard"
 	"github.com/filewatch/filewatch/core/internal/queue"
 	"github.com/filewatch/filewatch/core/internal/status"
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -23,6 +24,7 @@ func (d *Destination) Refresh(ctx context.Context) {
 	if all, _ := d.config.Watch.Complete(); !all {
 		return
 	}
+	turn.Wait(ctx)
 	began := time.Now()
 	news := d.listen()
 	d.askProof()
@@ -35,6 +37,7 @@ func (d *Destination) Refresh(ctx context.Context) {
 		}
 		select {
 		case <-news:
+			turn.Wait(ctx)
 			news = d.listen()
 		case <-ctx.Done():
 		}

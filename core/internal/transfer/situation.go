@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/filewatch/filewatch/core/internal/state"
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -125,11 +126,16 @@ func (d *Destination) wait(ctx context.Context, dur time.Duration) {
 		if hurry {
 			return
 		}
+		over := false
 		select {
 		case <-timer:
-			return
+			over = true
 		case <-news:
 		case <-ctx.Done():
+			over = true
+		}
+		turn.Wait(ctx)
+		if over {
 			return
 		}
 	}

@@ -41,7 +41,8 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit
 	result, err := d.config.Transport.Sync(call, req, func(p sdk.Progress) {
 		last = p
 		d.update(func(s *situation) {
-			s.sending.files, s.sending.bytes = p.Files, p.Bytes
+			// Anew: who has taken a copy of the situation reads the former one.
+			s.sending = &sending{since: started, full: full, files: p.Files, bytes: p.Bytes}
 			a.add(p.Differences)
 		})
 		if now := time.Now(); now.Sub(reported) >= progressEvery {

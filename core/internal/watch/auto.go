@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/fstype"
 )
@@ -124,6 +125,7 @@ func (a *Auto) mend(ctx context.Context, req sdk.WatchRequest, relay *relay, ino
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-inotify.done:
+			turn.Wait(ctx)
 			err := inotify.err
 			if ctx.Err() != nil || inotify.wasReady() || sdk.IsRootLost(err) || covers(hopeless, "") {
 				return err
@@ -138,6 +140,7 @@ func (a *Auto) mend(ctx context.Context, req sdk.WatchRequest, relay *relay, ino
 			return fanotify.wait()
 		case <-inotify.news:
 		}
+		turn.Wait(ctx)
 		unwatched, reason := inotify.blind()
 		if len(without(unwatched, hopeless)) == 0 {
 			continue

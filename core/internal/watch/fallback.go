@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/filewatch/filewatch/core/internal/backoff"
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -68,14 +69,19 @@ func (r *Root) fallBack(ctx context.Context) {
 			stop()
 			return
 		case <-timer:
+			turn.Wait(ctx)
 		case <-r.follow:
+			turn.Wait(ctx)
 			f.settle()
 		case <-f.next.isReady():
+			turn.Wait(ctx)
 			f.replace(ctx)
 		case <-f.next.isDone():
+			turn.Wait(ctx)
 			f.failed(ctx, f.next)
 			f.next = nil
 		case <-f.current.isDone():
+			turn.Wait(ctx)
 			f.failed(ctx, f.current)
 			f.dismiss()
 		}
@@ -268,6 +274,7 @@ func (p *poller) prove(ctx context.Context) bool {
 	defer timeout.Stop()
 	select {
 	case <-reached:
+		turn.Wait(ctx)
 		p.root.mu.Lock()
 		defer p.root.mu.Unlock()
 		return len(p.unwatched) == 0

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -24,7 +25,7 @@ type relay struct {
 func newRelay(ctx context.Context, req sdk.WatchRequest, to sdk.Reporter) *relay {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &relay{ctx: ctx, cancel: cancel, req: req, to: to}
-	r.wg.Go(r.ask)
+	r.wg.Go(func() { r.ask(turn.As(ctx, "relay")) })
 	return r
 }
 
@@ -36,12 +37,13 @@ func (r *relay) close() {
 
 // ask passes the barriers on to the live watcher. One that is lost with its watcher is asked for again by
 // who is told that another one has taken over.
-func (r *relay) ask() {
+func (r *relay) ask(ctx context.Context) {
 	for {
 		select {
 		case <-r.ctx.Done():
 			return
 		case b := <-r.req.Barriers:
+			turn.Wait(ctx)
 			r.mu.Lock()
 			live := r.live
 			r.mu.Unlock()
@@ -175,8 +177,10 @@ func (s *source) probation(ctx context.Context) error {
 	defer timeout.Stop()
 	select {
 	case <-s.ready:
+		turn.Wait(ctx)
 		return nil
 	case <-s.done:
+		turn.Wait(ctx)
 		return s.err
 	case <-timeout.C:
 		return errUntried
@@ -201,6 +205,7 @@ func (s *source) prove(ctx context.Context) error {
 	}
 	select {
 	case <-reached:
+		turn.Wait(ctx)
 		return nil
 	case <-s.done:
 		return s.err

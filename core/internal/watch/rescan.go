@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -24,11 +25,13 @@ func (r *Root) rescan(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-unwatched.C:
+			turn.Wait(ctx)
 			r.mu.Lock()
 			paths, _ := r.unseen()
 			r.mu.Unlock()
 			r.compare(paths)
 		case <-all:
+			turn.Wait(ctx)
 			if r.config.Periodic != nil {
 				r.config.Periodic()
 			} else {

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/filewatch/filewatch/core/internal/backoff"
+	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -85,8 +86,8 @@ func (r *Root) Run(ctx context.Context) {
 	r.graceEnd = time.Now().Add(unwatchedRescan)
 	r.mu.Unlock()
 	var wg sync.WaitGroup
-	wg.Go(func() { r.rescan(ctx) })
-	wg.Go(func() { r.fallBack(ctx) })
+	wg.Go(func() { r.rescan(turn.As(ctx, "rescan")) })
+	wg.Go(func() { r.fallBack(turn.As(ctx, "fallback")) })
 	defer wg.Wait()
 	defer r.giveUp()
 
@@ -97,6 +98,7 @@ func (r *Root) Run(ctx context.Context) {
 		req := r.config.Request
 		req.Barriers = s.barriers
 		err := r.config.Watcher.Watch(ctx, req, s)
+		turn.Wait(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -117,6 +119,7 @@ func (r *Root) Run(ctx context.Context) {
 		case <-time.After(wait):
 		case <-ctx.Done():
 		}
+		turn.Wait(ctx)
 	}
 }
 
