@@ -26,13 +26,13 @@ func (e *Engine) Status() status.Report {
 	ctx, cancel := context.WithTimeout(e.world.base(), fresh)
 	defer cancel()
 	var wg sync.WaitGroup
-	blocks := e.blocks()
-	for _, s := range blocks {
+	for _, s := range e.blocks() {
 		wg.Go(func() { s.refresh(turn.As(ctx, s.plan.Name)) })
 	}
 	wg.Wait()
 	r := status.Report{Version: e.config.Version, PID: os.Getpid(), StateDir: e.config.Plan.StateDir, Started: e.started, Now: time.Now()}
-	for _, s := range blocks {
+	// Anew: some may have ended meanwhile.
+	for _, s := range e.blocks() {
 		r.Syncs = append(r.Syncs, s.report())
 	}
 	return r

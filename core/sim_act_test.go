@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/filewatch/filewatch/sdk"
 )
@@ -29,8 +30,10 @@ func (s *simulation) act() {
 		s.trouble()
 	case n < 90:
 		s.disturbWatchers()
-	case n < 95:
+	case n < 94:
 		s.disturbRoot()
+	case n < 96:
+		s.reload()
 	default:
 		if s.engine == nil {
 			s.start()
@@ -79,8 +82,9 @@ func (s *simulation) pause(paused bool) {
 		_ = s.engine.Resume("s")
 		return
 	}
-	_ = s.engine.Pause("s")
-	s.setPaused(true)
+	if s.engine.Pause("s") == nil {
+		s.setPaused(true)
+	}
 }
 
 func (s *simulation) setPaused(paused bool) {
@@ -114,6 +118,7 @@ func (s *simulation) approve() {
 			return strings.Contains(text, "would be deleted at "+d.endpoint.String())
 		})
 		d.approved = wereApproved[i] || err == nil && (told || empty || was == rootEmpty)
+		d.held = d.held && !told
 	}
 	if err != nil {
 		s.approved = before
@@ -141,7 +146,15 @@ func (s *simulation) trouble() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.dests[s.rng.IntN(len(s.dests))]
-	switch s.rng.IntN(8) {
+	switch s.rng.IntN(10) {
+	case 8:
+		s.dark = s.pick(s.rng, true)
+		s.note("schedule", "%q cannot be listed", s.dark)
+		return
+	case 9:
+		s.jump = time.Duration(s.rng.Int64N(int64(96*time.Hour))) - 48*time.Hour
+		s.note("schedule", "the clock jumps by %v", s.jump)
+		return
 	case 0, 1:
 		d.away = !d.away
 	case 2:
@@ -152,6 +165,7 @@ func (s *simulation) trouble() {
 		d.poison = s.pick(s.rng, false)
 	default:
 		d.away, d.full, d.bad, d.poison = false, false, "", ""
+		s.dark = ""
 	}
 	s.note("schedule", "%s: away %v, full %v, bad %q, poison %q", d.endpoint, d.away, d.full, d.bad, d.poison)
 }

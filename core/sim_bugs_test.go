@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/filewatch/filewatch/core/internal/guard"
 	"github.com/filewatch/filewatch/core/internal/state"
@@ -59,6 +60,8 @@ var simBugs = []simBug{
 	{name: "flush without a barrier", watcher: func(_ *simWorld, w sdk.Watcher) sdk.Watcher { return &hasty{w} }},
 	{name: "the guard always says yes", look: func(_ *simWorld, l guard.Looker) guard.Looker { return &trusting{Looker: l} }},
 	{name: "the guard knows nothing of identity", look: func(_ *simWorld, l guard.Looker) guard.Looker { return alike{l} }},
+	{name: "holds are forgotten at a restart", store: func(_ *simWorld, s state.Store) state.Store { return lenient{s} }},
+	{name: "a watcher that is away counts as watching", watcher: func(_ *simWorld, w sdk.Watcher) sdk.Watcher { return clinging{w} }},
 	{name: "nothing is remembered", store: func(_ *simWorld, s state.Store) state.Store { return forgetful{s} }},
 }
 
@@ -214,3 +217,26 @@ func (a alike) Look(root string, ignored func(string, bool) bool) (guard.Sight, 
 type forgetful struct{ state.Store }
 
 func (forgetful) Load(string) (state.Sync, error) { return state.Sync{}, nil }
+
+// lenient forgets holds.
+type lenient struct{ state.Store }
+
+func (l lenient) Load(name string) (state.Sync, error) {
+	s, err := l.Store.Load(name)
+	for i := range s.Destinations {
+		s.Destinations[i].Hold = nil
+	}
+	return s, err
+}
+
+// clinging says nothing of its end for a while. It proves nothing either.
+type clinging struct{ sdk.Watcher }
+
+func (c clinging) Watch(ctx context.Context, req sdk.WatchRequest, r sdk.Reporter) error {
+	err := c.Watcher.Watch(ctx, req, r)
+	select {
+	case <-time.After(20 * time.Second):
+	case <-ctx.Done():
+	}
+	return err
+}

@@ -91,6 +91,12 @@ func (s *simulation) status() {
 
 // judge holds a report that was made at this moment against the truth. The world is locked.
 func (s *simulation) judge(r status.Report) {
+	if len(r.Syncs) == 0 {
+		return // the block has gone meanwhile
+	}
+	if w := r.Syncs[0].Watch; w.Watched && s.unseen && time.Since(s.unseenSince) > time.Millisecond {
+		s.violated("status says that everything is watched, and nothing is for %v", time.Since(s.unseenSince))
+	}
 	if n := r.Syncs[0].Watch.Missed; n > 0 {
 		s.violated("the watcher, which tells everything, has missed %d changes", n)
 	}
@@ -103,9 +109,9 @@ func (s *simulation) judge(r status.Report) {
 			if got.State != status.Paused {
 				s.violated("%s: status says %q while paused", d.endpoint, got.State)
 			}
-		case held:
+		case held || d.held:
 			if got.State != status.Held {
-				s.violated("%s: status says %q while the source is %s", d.endpoint, got.State, s.root)
+				s.violated("%s: status says %q while the source is %s, deletions held since before the start: %v", d.endpoint, got.State, s.root, d.held)
 			}
 		case got.State == status.InSync && got.SyncedAt == nil:
 			s.violated("%s: in sync since nobody knows when", d.endpoint)
@@ -123,6 +129,7 @@ func (s *simulation) judge(r status.Report) {
 func (s *simulation) settle() {
 	s.mu.Lock()
 	s.faults = false
+	s.dark = ""
 	for _, d := range s.dests {
 		d.away, d.full, d.bad, d.poison = false, false, "", ""
 	}
@@ -137,6 +144,9 @@ func (s *simulation) settle() {
 	s.sleep(time.Second)
 	if s.engine == nil {
 		s.start()
+	}
+	if s.removed {
+		s.reload()
 	}
 	s.pause(false)
 	var last status.Report

@@ -39,7 +39,8 @@ type simulation struct {
 	engine  *Engine // nil = no daemon runs
 	stop    context.CancelFunc
 	ended   chan struct{}
-	flushes int // ever
+	flushes int  // ever
+	removed bool // the block is in the configuration no more
 }
 
 // simulate runs one seed and returns what was promised and not kept, and the trace.
@@ -130,9 +131,12 @@ func (s *simulation) start() {
 	}
 	s.daemon++
 	s.alive = true
+	s.removed = false
 	s.paused, s.approved = s.known.Paused, s.known.Source.MayBeEmpty
 	for _, d := range s.dests {
 		d.deleted, d.created, d.approved = nil, nil, false // a budget is not remembered
+		known := s.known
+		d.held = known.Destination(d.endpoint.String()).Hold != nil
 	}
 	s.note("schedule", "start daemon %d", s.daemon)
 	s.mu.Unlock()

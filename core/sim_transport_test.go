@@ -170,6 +170,9 @@ func (c *simCall) end(err error) {
 		return
 	}
 	w.note(c.name, "done: %+v", c.result)
+	if c.full && !c.req.DryRun {
+		c.d.held = false
+	}
 	if c.full && !c.req.DryRun && c.approved {
 		c.d.approved, c.d.deleted, c.d.created = false, nil, nil
 	}
@@ -296,6 +299,7 @@ type listed struct {
 	entries simTree
 	whole   map[string]bool // directories that are compared with their contents
 	gone    []string
+	dark    string // what is in it nobody knows; "" = everything is known
 }
 
 // list looks at the source.
@@ -350,6 +354,13 @@ func (c *simCall) listTree(l *listed, view simTree, dir string) {
 				l.whole[p] = true
 			}
 		}
+	}
+	// What is in a directory that cannot be listed is unknown, and not gone.
+	if dark := c.w.dark; l.whole[dark] && within(dark, dir) && dark != "" {
+		c.fail(dark, "cannot be listed: input/output error")
+		l.dark = dark
+		maps.DeleteFunc(l.entries, func(p string, _ simNode) bool { return p != dark && within(p, dark) })
+		maps.DeleteFunc(l.whole, func(p string, _ bool) bool { return within(p, dark) })
 	}
 	if dir == "" {
 		c.result.Entries = uint64(len(l.entries))
@@ -445,7 +456,7 @@ func (c *simCall) send(l *listed, p string) (again []sdk.Change, err error) {
 // doomed returns what is at the destination and not in the list, children first. w is locked.
 func (c *simCall) doomed(l *listed) (paths []string) {
 	for p, n := range c.d.tree {
-		if _, ok := l.entries[p]; ok || c.exclude.Excluded(p, n.dir) {
+		if _, ok := l.entries[p]; ok || c.exclude.Excluded(p, n.dir) || l.dark != "" && within(p, l.dark) {
 			continue
 		}
 		if l.whole[parentOf(p)] || slices.ContainsFunc(l.gone, func(g string) bool { return within(p, g) }) {

@@ -100,6 +100,7 @@ func (p simWatcher) Watch(ctx context.Context, req sdk.WatchRequest, r sdk.Repor
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.streams = slices.DeleteFunc(w.streams, func(o *simStream) bool { return o == s })
+		w.look()
 		if w.runs(p.daemon) {
 			w.note(s.name, "ends")
 		}
@@ -136,6 +137,7 @@ func (s *simStream) run(ctx context.Context, req sdk.WatchRequest, r sdk.Reporte
 	w := s.w
 	w.mu.Lock()
 	s.ready = true
+	w.look()
 	w.note(s.name, "ready")
 	w.mu.Unlock()
 	r.Ready()
@@ -213,6 +215,15 @@ func (s *simStream) waits() bool {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	return len(s.pending) > 0 && !s.deaf
+}
+
+// look notes whether any stream sees anything. w is locked.
+func (w *simWorld) look() {
+	unseen := !slices.ContainsFunc(w.streams, func(s *simStream) bool { return s.ready })
+	if unseen && !w.unseen {
+		w.unseenSince = time.Now()
+	}
+	w.unseen = unseen
 }
 
 // delay is how long something takes to reach the core.
@@ -359,6 +370,10 @@ func (s *simStream) poll(ctx context.Context, req sdk.WatchRequest, r sdk.Report
 		}
 		if before == nil {
 			s.note("ready")
+			w.mu.Lock()
+			s.ready = true
+			w.look()
+			w.mu.Unlock()
 			r.Ready()
 		} else {
 			s.compare(before, now, r)

@@ -52,15 +52,21 @@ type simWorld struct {
 	mu       sync.Mutex
 	source   *simSource
 	root     rootState
-	identity uint64  // of the directory that is the source
-	other    simTree // what is seen when root is rootOther
-	approved bool    // that the source is empty
-	paused   bool    // by an operator
-	over     string  // what something is mounted over; "" = nothing
+	identity uint64        // of the directory that is the source
+	other    simTree       // what is seen when root is rootOther
+	approved bool          // that the source is empty
+	paused   bool          // by an operator
+	dark     string        // a directory that cannot be listed; "" = none
+	jump     time.Duration // of the clock, before the next start
+	over     string        // what something is mounted over; "" = nothing
 	unmounts chan struct{}
 
 	dests   []*simDest
 	streams []*simStream
+
+	unseen      bool // no stream sees anything
+	unseenSince time.Time
+
 	started int           // streams, ever
 	daemon  int           // which one runs; what others do has no effect
 	alive   bool          // one runs
@@ -118,6 +124,7 @@ type simDest struct {
 	deleted  []time.Time // entries, one by one, by this daemon
 	created  []time.Time
 	approved bool // the next comparison may delete any number
+	held     bool // deletions are since before the daemon started; it has neither compared everything nor been told
 }
 
 // rng returns a source of chance that depends on nothing but the seed and its name.
@@ -280,6 +287,20 @@ func (s simStore) Load(string) (out state.Sync, err error) {
 		return out, nil
 	}
 	err = json.Unmarshal(s.w.saved, &out)
+	// To a clock that has jumped, the times that were written down are too early or too late.
+	for i := range out.Destinations {
+		d := &out.Destinations[i]
+		if !d.FullSync.IsZero() {
+			d.FullSync = d.FullSync.Add(-s.w.jump)
+		}
+		if !d.Confirmed.IsZero() {
+			d.Confirmed = d.Confirmed.Add(-s.w.jump)
+		}
+		if d.Hold != nil {
+			d.Hold.Since = d.Hold.Since.Add(-s.w.jump)
+		}
+	}
+	s.w.jump = 0
 	return out, err
 }
 

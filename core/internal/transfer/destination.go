@@ -140,6 +140,8 @@ var everything = sdk.Change{Scope: sdk.ScopeSubtree}
 // Run transfers until ctx ends. A transfer that is under way then goes on until it is done or abort
 // ends.
 func (d *Destination) Run(ctx, abort context.Context) {
+	// Of what happens after it nothing is known.
+	defer d.update(func(s *situation) { s.inSync = false })
 	for d.waitDue(ctx) {
 		if !d.acquire(ctx) {
 			return

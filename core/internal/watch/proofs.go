@@ -111,6 +111,7 @@ func (r *Root) askAnew() {
 func (r *Root) giveUp() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.ready, r.unwatched, r.reason, r.barriers, r.polled = false, []string{""}, "the watcher has ended", nil, nil
 	if r.proofs.round != nil {
 		r.proofs.round.again.Stop()
 	}
