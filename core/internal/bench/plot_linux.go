@@ -10,8 +10,8 @@ import (
 
 // The measures of a plot, in pixels.
 const (
-	plotWidth  = 760
-	labelWidth = 330
+	plotWidth  = 840
+	labelWidth = 380
 	valueWidth = 90
 	barHeight  = 18
 	lineHeight = 30
