@@ -37,7 +37,8 @@ type place struct {
 func (p place) config(s *scope, control string) string {
 	text := ""
 	if control != "" {
-		text += fmt.Sprintf("ControlPath %q\n", control)
+		// A session that is not let in there would make a connection of its own, which is not what is measured.
+		text += fmt.Sprintf("ControlPath %q\nProxyCommand false\n", control)
 	}
 	if p.overLine {
 		text += fmt.Sprintf("Port %d\nHostKeyAlias [%s]:%d\n", p.line.Port, p.server.Host, p.server.Port)
@@ -53,7 +54,7 @@ func (p place) config(s *scope, control string) string {
 func (p place) share(s *scope) (config string, pid int) {
 	control := filepath.Join(s.TempDir(), "ssh")
 	config = p.config(s, control)
-	master := s.start(run.Command{Path: "ssh", Args: []string{"-F", config, "-oControlMaster=yes", "-MNT", p.server.Host}})
+	master := s.start(run.Command{Path: "ssh", Args: []string{"-F", config, "-oProxyCommand=none", "-MNT", p.server.Host}})
 	s.poll("shared ssh connection", time.Minute, 5*time.Millisecond, func() bool {
 		_, err := os.Stat(control)
 		return err == nil
