@@ -51,7 +51,7 @@ var (
 	// filename overflows max-path len by 125: a/b
 	longMessage = regexp.MustCompile(`^(?:rsync: )?(?:\[\w+\] )?filename overflows max-path len by \d+: (.*)$`)
 	// The end of a run with errors, and lines that repeat what others said.
-	closingMessage = regexp.MustCompile(`^(rsync (error|warning): .*\(code \d+\) at .*|rsync: \[\w+\] write error: .*)$`)
+	closingMessage = regexp.MustCompile(`^(rsync (error|warning): .*\(code \d+\) at .*|rsync: \[\w+\] write error: .*|WARNING: parent dir is absent in the file list: .*)$`)
 	// What mkstemp makes of a name.
 	tempName = regexp.MustCompile(`^\.(.+)\.[A-Za-z0-9]{6}$`)
 )

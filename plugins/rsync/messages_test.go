@@ -50,6 +50,7 @@ func TestMessagesOther(t *testing.T) {
 	for line, want := range map[string]bool{
 		"rsync error: some files/attrs were not transferred (see previous errors) (code 23) at main.c(1394) [sender=3.5.0]": false,
 		"rsync warning: some files vanished before they could be transferred (code 24) at main.c(1394) [sender=3.5.0]":      false,
+		"WARNING: parent dir is absent in the file list: a b":                                                               false,
 		"": false,
 		"IO error encountered -- skipping file deletion": true,
 		"something new": true,

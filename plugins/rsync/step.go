@@ -133,6 +133,9 @@ func (s *session) remove(ctx context.Context, j job, first *outcome, blame func(
 		if !count.ran() {
 			return nil, s.failure(count)
 		}
+		if _, ok := s.vanished(count); ok && !last {
+			return s.req.Changes, nil
+		}
 		if count.stdout.deleted > uint64(limit) {
 			return nil, s.blameDiffering(j, first, count, blame, true)
 		}
