@@ -2,7 +2,8 @@
 //
 // Usage:
 //
-//	filewatch -config sync.hcl            run until SIGINT or SIGTERM
+//	filewatch -config sync.hcl            run until SIGINT or SIGTERM; SIGHUP, or an edit of the
+//	                                      files, has just what has changed begin anew
 //	filewatch -config sync.hcl -once      one full sync of every block
 //	filewatch validate -config sync.hcl   check the configuration
 //	filewatch status [NAME]               show the state of a running daemon
