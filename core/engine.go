@@ -82,7 +82,10 @@ func (e *Engine) block(p *plan.Plan, s plan.Sync, plugins Plugins, former budget
 // start has a block run. e.mu is held.
 func (e *Engine) start(b *syncBlock) {
 	ctx, abort := turn.As(e.ctx, b.plan.Name), turn.As(e.abort, b.plan.Name)
-	e.running.Go(func() { b.run(ctx, abort, e.config.ShutdownTimeout) })
+	e.running.Go(func() {
+		turn.Wait(ctx)
+		b.run(ctx, abort, e.config.ShutdownTimeout)
+	})
 }
 
 // blocks returns the blocks of the plan that is carried out at present, in its order.

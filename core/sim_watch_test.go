@@ -117,6 +117,9 @@ func (p simWatcher) Watch(ctx context.Context, req sdk.WatchRequest, r sdk.Repor
 	case <-time.After(start + time.Duration(s.rng.IntN(1000))):
 	}
 	s.turn()
+	if err := s.end(); err != nil {
+		return err
+	}
 	switch {
 	case !alive:
 		<-ctx.Done()
@@ -203,6 +206,11 @@ func (s *simStream) take(barriers <-chan sdk.Barrier) error {
 		}
 		break
 	}
+	return s.end()
+}
+
+// end returns the error with which the stream was killed while something else woke it.
+func (s *simStream) end() error {
 	select {
 	case err := <-s.killed:
 		return err
@@ -366,6 +374,9 @@ func (s *simStream) poll(ctx context.Context, req sdk.WatchRequest, r sdk.Report
 				case <-time.After(time.Duration(s.rng.IntN(2_000_000_000))):
 				}
 				s.turn()
+				if err := s.end(); err != nil {
+					return err
+				}
 			}
 		}
 		if before == nil {
@@ -379,6 +390,9 @@ func (s *simStream) poll(ctx context.Context, req sdk.WatchRequest, r sdk.Report
 			s.compare(before, now, r)
 		}
 		before = now
+		if err := s.end(); err != nil {
+			return err
+		}
 		for _, b := range proved {
 			s.apart()
 			s.note("has told everything")
@@ -386,6 +400,9 @@ func (s *simStream) poll(ctx context.Context, req sdk.WatchRequest, r sdk.Report
 		}
 		timer := time.After(every + time.Duration(s.rng.IntN(1_000_000)))
 		for look := false; !look; {
+			if err := s.end(); err != nil {
+				return err
+			}
 			select {
 			case <-ctx.Done():
 				return nil
