@@ -120,9 +120,11 @@ func (d *Destination) String() string { return d.config.Destination.String() }
 
 // Add says that a path may differ at the destination. It does not block.
 func (d *Destination) Add(c sdk.Change) {
-	d.queue.Add(time.Now(), c)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	// In one step for whoever looks: it is not in sync with c in the queue, and what a transfer of c may have
+	// proved by now is not undone.
+	d.queue.Add(time.Now(), c)
 	d.now.inSync = false
 	d.now.audit.report(c)
 }
