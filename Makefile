@@ -58,6 +58,7 @@ bench-watch: need-watch build ## measure the watchers on large trees beside inot
 soak: need-test ## the random tests with many seeds: about two hours
 	FILEWATCH_SEEDS=1000 $(GO) test -timeout 1h -run Oracle ./plugins/...
 	FILEWATCH_SEEDS=100000 $(GO) test -timeout 2h -run 'TestSimulation$$' ./core
+	FILEWATCH_SEEDS=50 $(GO) test -timeout 1h -run 'TestChurn(DuringTransfers)?$$' ./plugins/rsync
 	FILEWATCH_SEEDS=200 $(GO) test -timeout 3h -run 'Churn|Kills' ./core/cmd/filewatch
 	$(GO) test -timeout 1h -run Rsync ./sdk/filter -filter.lists=5000
 

@@ -32,6 +32,7 @@ func TestDowngrade(t *testing.T) {
 
 // The probe meets a far end that refuses one option after the other, and ends with what it knows.
 func TestProbe(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		refuse []string
 		want   caps
@@ -48,7 +49,7 @@ func TestProbe(t *testing.T) {
 		for _, o := range tt.refuse {
 			script.WriteString(`for a; do if [ "$a" = ` + o + ` ]; then echo "rsync: on remote machine: ` + o + `: unknown option" >&2; exit 12; fi; done; `)
 		}
-		wrapRsync(t, script.String()+`exec "$rsync" "$@"`)
+		f.wrap(script.String() + `exec "$rsync" "$@"`)
 		f.sync(paths("a", "gone")...)
 		f.equal(diffOptions(tt.want))
 		for _, known := range f.tr.caps {

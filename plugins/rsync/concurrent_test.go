@@ -17,10 +17,11 @@ import (
 // The source changes while it is transferred. Whatever a request confirms is right, unless it changed
 // again: in the end nothing is pending and the trees are equal.
 func TestChurnDuringTransfers(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes[:2] {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(concurrentSeeds) {
+			for seed := range uint64(tree.Seeds(t, 1)) {
 				f := local(t)
 				f.force(mode.caps)
 				churnConcurrently(f, seed)
@@ -31,6 +32,7 @@ func TestChurnDuringTransfers(t *testing.T) {
 
 // A file that becomes a FIFO between rsync's look at it and its open makes rsync wait forever.
 func TestFileBecomesFIFO(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.slow() // is sent first, while the other changes
 	f.must(os.WriteFile(filepath.Join(f.src, "big"), make([]byte, 2<<20), 0o644))
@@ -47,6 +49,7 @@ func TestFileBecomesFIFO(t *testing.T) {
 
 // A directory that was renamed is at the destination under one name at least, at every moment.
 func TestRenamedDirectoryIsNeverMissing(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "z-old/file")
 	f.must(os.WriteFile(filepath.Join(f.src, "z-old", "big"), make([]byte, 1<<20), 0o644))
@@ -70,8 +73,6 @@ func TestRenamedDirectoryIsNeverMissing(t *testing.T) {
 		}
 	}
 }
-
-const concurrentSeeds = 2
 
 func churnConcurrently(f *fixture, seed uint64) {
 	f.t.Helper()

@@ -138,6 +138,7 @@ func TestSSHCommand(t *testing.T) {
 
 // Every short option that this rsync knows is judged.
 func TestShortOptionsAreComplete(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	for c := byte('0'); c <= 'z'; c++ {
 		if _, ok := shortOptions[c]; ok || c > '9' && c < '@' || c > 'Z' && c < 'a' {

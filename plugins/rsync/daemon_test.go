@@ -46,11 +46,13 @@ func daemon(t *testing.T, settings string) *fixture {
 }
 
 func TestDaemon(t *testing.T) {
+	t.Parallel()
 	f := daemon(t, "")
 	churn(f, 5, tree.ChurnOptions{}, tree.Options{})
 }
 
 func TestDaemonFailures(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, settings string
 		change         func(*fixture)

@@ -12,14 +12,14 @@ import (
 
 // killDeleting makes each rsync that deletes die when so many entries are left in a directory, here and at
 // the destination.
-func killDeleting(t *testing.T, dir string, left int) {
-	t.Helper()
-	wrapRsync(t, `for a; do [ "$a" = --dry-run ] && exec "$rsync" "$@"; done
+func (f *fixture) killDeleting(dir string, left int) {
+	f.t.Helper()
+	f.wrap(`for a; do [ "$a" = --dry-run ] && exec "$rsync" "$@"; done
 exec 3<&0
 "$rsync" "$@" <&3 &
 pid=$!
 while [ -e /proc/$pid/exe ]; do
-	[ $(ls -f '`+dir+`' | wc -l) -gt `+strconv.Itoa(left)+` ] || kill -KILL $(cat /proc/$pid/task/$pid/children) $pid
+	[ $(ls -f '` + dir + `' | wc -l) -gt ` + strconv.Itoa(left) + ` ] || kill -KILL $(cat /proc/$pid/task/$pid/children) $pid
 done
 wait $pid
 `)
@@ -27,6 +27,7 @@ wait $pid
 
 // What a run has deleted before it died is told; it is no less than what it really has.
 func TestDeletionsBeforeTheDeathOfRsync(t *testing.T) {
+	t.Parallel()
 	const files = 20000
 	for _, tt := range []struct {
 		name    string
@@ -45,7 +46,7 @@ func TestDeletionsBeforeTheDeathOfRsync(t *testing.T) {
 			f.force(allCaps)
 			f.req.MaxDelete = 2 * files
 			before := count(t, f.dst)
-			killDeleting(t, filepath.Join(f.dst, "gone"), files-1000)
+			f.killDeleting(filepath.Join(f.dst, "gone"), files-1000)
 			var last sdk.Progress
 			req := f.req
 			req.Changes = tt.changes
@@ -71,13 +72,14 @@ func TestDeletionsBeforeTheDeathOfRsync(t *testing.T) {
 
 // A file that cannot be created was not created, though rsync says so before it tries.
 func TestWhatFailsIsNotCreated(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "d/a", "d/b", "c")
 	f.write(f.dst, "d/")
 	f.open()
 	f.must(os.Chown(filepath.Join(f.dst, "d"), 0, 0))
 	f.force(allCaps)
-	unprivileged(t)
+	f.unprivileged()
 	res, err := f.try(paths("d/a", "d/b", "c")...)
 	if err != nil || len(res.Failed) < 2 || res.Created > 1 {
 		t.Errorf("%d created: %s", res.Created, describe(res, err))
@@ -86,6 +88,7 @@ func TestWhatFailsIsNotCreated(t *testing.T) {
 
 // A batch whose run dies again and again counts once, and is still within the limit when it gets through.
 func TestRemovalsThatMayHaveBeenCountOnce(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.config().Standby = 0
 	var changes []sdk.Change
@@ -96,8 +99,7 @@ func TestRemovalsThatMayHaveBeenCountOnce(t *testing.T) {
 	}
 	f.force(allCaps)
 	counted := uint64(0)
-	path := os.Getenv("PATH")
-	wrapRsync(t, `for a; do [ "$a" = --dry-run ] && exec "$rsync" "$@"; done; kill -KILL $$`)
+	f.wrap(`for a; do [ "$a" = --dry-run ] && exec "$rsync" "$@"; done; kill -KILL $$`)
 	for range 4 {
 		f.req.MaxDelete = 100 - counted
 		f.force(allCaps)
@@ -111,7 +113,7 @@ func TestRemovalsThatMayHaveBeenCountOnce(t *testing.T) {
 			t.Fatalf("%d removals count, want 60", counted)
 		}
 	}
-	t.Setenv("PATH", path)
+	f.unwrap()
 	f.req.MaxDelete = 100 - counted
 	if res := f.sync(changes...); res.Deleted != 0 || res.Withheld.Count != 0 || count(t, f.dst) != 0 {
 		t.Errorf("%+v, %d are left", res, count(t, f.dst))
@@ -125,6 +127,7 @@ func TestRemovalsThatMayHaveBeenCountOnce(t *testing.T) {
 
 // A run that did not get as far as the destination has removed nothing.
 func TestFailureToConnectCountsForNothing(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.req.Destination = sdk.Endpoint{Scheme: schemeDaemon, Host: "127.0.0.1", Port: 1, Path: "module"}
 	f.force(allCaps)

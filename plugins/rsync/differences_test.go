@@ -66,6 +66,7 @@ var (
 )
 
 func TestList(t *testing.T) {
+	t.Parallel()
 	for _, changes := range [][]sdk.Change{subtrees(""), reported} {
 		for _, limit := range []uint64{0, 100} {
 			f := local(t)
@@ -103,6 +104,7 @@ func TestListIsHandedOver(t *testing.T) {
 
 // A dry run lists what differs and changes nothing.
 func TestDryRun(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		for name, changes := range map[string][]sdk.Change{"full": subtrees(""), "reported": reported} {
 			t.Run(mode.name+", "+name, func(t *testing.T) {
@@ -139,11 +141,12 @@ func TestDryRun(t *testing.T) {
 
 // Whatever request it is, no run without --dry-run is made: probes and further rounds neither.
 func TestDryRunOnly(t *testing.T) {
+	t.Parallel()
 	f, _ := remote(t, sshd.Config{})
 	f.differ()
 	f.tr.forget(&session{req: f.req}, nil)
 	f.req.DryRun = true
-	wrapRsync(t, `for a; do case $a in -n|--dry-run) exec "$rsync" "$@";; esac; done; exit 1`)
+	f.wrap(`for a; do case $a in -n|--dry-run) exec "$rsync" "$@";; esac; done; exit 1`)
 	f.must(os.RemoveAll(filepath.Join(f.dst, "d")))
 	before := snap(t, f.dst)
 	for _, changes := range [][]sdk.Change{subtrees(""), reported, paths(""), paths("d/new"), subtrees("d"), subtrees("gone")} {
@@ -156,6 +159,7 @@ func TestDryRunOnly(t *testing.T) {
 
 // With nothing at the destination all is missing, and nothing is made there.
 func TestDryRunWithoutDestination(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "a", "d/b")
 	f.must(os.Remove(f.dst))
@@ -175,12 +179,13 @@ func TestDryRunWithoutDestination(t *testing.T) {
 
 // What cannot be looked at is failed, not equal.
 func TestDryRunUnreadable(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.config().Args = []string{"--no-owner", "--no-group"}
 	f.write(f.src, "priv/x", "a")
 	f.must(os.Chmod(filepath.Join(f.src, "priv"), 0o700))
 	f.open()
-	unprivileged(t)
+	f.unprivileged()
 	f.req.DryRun = true
 	for _, changes := range [][]sdk.Change{subtrees(""), subtrees("priv", "a")} {
 		list, res := f.differences(changes...)
@@ -191,6 +196,7 @@ func TestDryRunUnreadable(t *testing.T) {
 }
 
 func TestEntries(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.req.Exclude = []string{"*.tmp"}
 	f.write(f.src, "a", "b.tmp", "d/e/f", "d/g.tmp")

@@ -14,6 +14,7 @@ import (
 // However rsync ends, before its work or after it, nothing is confirmed that is not so, the error is of a
 // class that fits and says what to do, and the next request heals everything.
 func TestEveryExit(t *testing.T) {
+	t.Parallel()
 	type class string
 	const (
 		plain         class = "plain"
@@ -37,8 +38,8 @@ func TestEveryExit(t *testing.T) {
 	}
 	for end, want := range ends {
 		for _, work := range []string{"", `"$rsync" "$@"; `, `for a; do [ "$a" = --dry-run ] && exec "$rsync" "$@"; done; `, `for a; do [ "$a" = --dry-run ] && exec "$rsync" "$@"; done; "$rsync" "$@"; `} {
-			// The test may not be parallel: it changes PATH.
 			t.Run(end+" after "+strconv.Quote(work), func(t *testing.T) {
+				t.Parallel()
 				limits := []uint64{0}
 				if strings.HasPrefix(end, "exit 2") {
 					limits = append(limits, 1)
@@ -49,35 +50,32 @@ func TestEveryExit(t *testing.T) {
 					f.write(f.src, "a", "d/b")
 					f.write(f.dst, "gone/x", "gone/y", "d/b/was a directory")
 					f.force(allCaps)
-					func() {
-						t.Setenv("PATH", filepath.Dir(realRsync))
-						wrapRsync(t, work+end)
-						for _, changes := range [][]sdk.Change{paths("a", "d/b", "gone"), subtrees("")} {
-							res, err := f.try(changes...)
-							f.judge(changes, res, err)
-							var got class
-							switch {
-							case err == nil:
-								got = looksItself
-							case sdk.IsUnavailable(err):
-								got = unavailable
-							case sdk.IsMisconfigured(err):
-								got = misconfigured
-							default:
-								got = plain
-							}
-							// Which paths are settled can only be found out where rsync can be run at all. With a
-							// limit, 25 says just that it was reached.
-							if got != want && want != looksItself && !(end == "exit 25" && limit > 0) {
-								t.Errorf("limit %d, %v: %s", limit, changes, describe(res, err))
-							}
-							if err != nil && len(err.Error()) < 30 {
-								t.Errorf("says little: %v", err)
-							}
-							f.force(allCaps)
+					f.wrap(work + end)
+					for _, changes := range [][]sdk.Change{paths("a", "d/b", "gone"), subtrees("")} {
+						res, err := f.try(changes...)
+						f.judge(changes, res, err)
+						var got class
+						switch {
+						case err == nil:
+							got = looksItself
+						case sdk.IsUnavailable(err):
+							got = unavailable
+						case sdk.IsMisconfigured(err):
+							got = misconfigured
+						default:
+							got = plain
 						}
-					}()
-					t.Setenv("PATH", filepath.Dir(realRsync))
+						// Which paths are settled can only be found out where rsync can be run at all. With a
+						// limit, 25 says just that it was reached.
+						if got != want && want != looksItself && !(end == "exit 25" && limit > 0) {
+							t.Errorf("limit %d, %v: %s", limit, changes, describe(res, err))
+						}
+						if err != nil && len(err.Error()) < 30 {
+							t.Errorf("says little: %v", err)
+						}
+						f.force(allCaps)
+					}
+					f.unwrap()
 					f.req.MaxDelete = 0
 					f.sync(subtrees("")...)
 					f.equal(tree.Options{})
@@ -89,6 +87,7 @@ func TestEveryExit(t *testing.T) {
 
 // A standby that fails, before its work or after it, is made up for at once.
 func TestEveryExitOnStandby(t *testing.T) {
+	t.Parallel()
 	ends := []string{"kill -KILL $$", "kill -SEGV $$"}
 	for _, code := range []int{1, 10, 11, 12, 23, 24, 25, 30, 255} {
 		ends = append(ends, "exit "+strconv.Itoa(code))
@@ -98,27 +97,25 @@ func TestEveryExitOnStandby(t *testing.T) {
 			f := local(t)
 			f.req.MaxDelete = 2
 			f.force(allCaps)
-			func() {
-				defer t.Setenv("PATH", filepath.Dir(realRsync))
-				// The root of a standby is "/".
-				wrapRsync(t, `for a; do [ "$a" = / ] && { `+work+end+`; }; done; exec "$rsync" "$@"`)
-				f.write(f.src, "a")
-				f.sync(paths("a")...)
-				if f.onStandby() == nil {
-					t.Fatal("no standby")
+			// The root of a standby is "/".
+			f.wrap(`for a; do [ "$a" = / ] && { ` + work + end + `; }; done; exec "$rsync" "$@"`)
+			f.write(f.src, "a")
+			f.sync(paths("a")...)
+			if f.onStandby() == nil {
+				t.Fatal("no standby")
+			}
+			f.write(f.dst, "b", "gone", "gone too/x")
+			f.write(f.src, "b")
+			res, err := f.try(paths("a", "b", "gone", "gone too")...)
+			if list, _ := failedPaths(res); err != nil || len(list) > 0 {
+				// These say that everything else was done, which a dry run finds untrue.
+				if err != nil || end != "exit 23" && end != "exit 24" {
+					t.Errorf("%s%s: %s", work, end, describe(res, err))
 				}
-				f.write(f.dst, "b", "gone", "gone too/x")
-				f.write(f.src, "b")
-				res, err := f.try(paths("a", "b", "gone", "gone too")...)
-				if list, _ := failedPaths(res); err != nil || len(list) > 0 {
-					// These say that everything else was done, which a dry run finds untrue.
-					if err != nil || end != "exit 23" && end != "exit 24" {
-						t.Errorf("%s%s: %s", work, end, describe(res, err))
-					}
-				} else if res.Withheld.Count != 2 || !f.exists("gone too/x") {
-					t.Errorf("%s%s: %+v", work, end, res)
-				}
-			}()
+			} else if res.Withheld.Count != 2 || !f.exists("gone too/x") {
+				t.Errorf("%s%s: %+v", work, end, res)
+			}
+			f.unwrap()
 			f.req.MaxDelete = 0
 			f.sync(subtrees("")...)
 			f.equal(tree.Options{})
@@ -160,6 +157,7 @@ func (f *fixture) same(p string) bool {
 }
 
 func TestUnknownOptions(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.config().Fsync = true
 	f.write(f.src, "a")
@@ -169,7 +167,7 @@ func TestUnknownOptions(t *testing.T) {
 		f := local(t)
 		f.config().Fsync = true
 		f.write(f.src, "a")
-		wrapRsync(t, fmt.Sprintf(`for a; do if [ "$a" = --fsync ]; then echo '%s' >&2; exit 12; fi; done; exec "$rsync" "$@"`, text))
+		f.wrap(fmt.Sprintf(`for a; do if [ "$a" = --fsync ]; then echo '%s' >&2; exit 12; fi; done; exec "$rsync" "$@"`, text))
 		res, err := f.try(paths("a")...)
 		if !sdk.IsMisconfigured(err) || !strings.Contains(err.Error(), "fsync = true takes rsync 3.2.4 or later") {
 			t.Error(describe(res, err))

@@ -19,23 +19,27 @@ import (
 	"github.com/filewatch/filewatch/sdk/plugintest/tree"
 )
 
-// realRsync is what PATH leads to before a test wraps it.
+// realRsync is what PATH leads to.
 var realRsync, _ = exec.LookPath("rsync")
 
-// wrapRsync makes the transport run script instead of rsync. In it "$rsync" is the real one.
-func wrapRsync(t *testing.T, script string) {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "rsync"), []byte("#!/bin/sh\nrsync="+realRsync+"\n"+script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+// wrap makes the transport run script instead of rsync. In it "$rsync" is the real one.
+func (f *fixture) wrap(script string) {
+	f.t.Helper()
+	program := filepath.Join(f.t.TempDir(), "rsync")
+	// A process that is forked while it is open for writing would keep it from being run.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	f.must(os.WriteFile(program, []byte("#!/bin/sh\nrsync="+realRsync+"\n"+script), 0o755))
+	f.tr.program = program
 }
 
+// unwrap makes it run rsync again.
+func (f *fixture) unwrap() { f.tr.program = "rsync" }
+
 // unprivileged makes rsync run as a user who may not read or write everything.
-func unprivileged(t *testing.T) {
-	t.Helper()
-	wrapRsync(t, `exec setpriv --reuid=65534 --regid=65534 --clear-groups "$rsync" "$@"`)
+func (f *fixture) unprivileged() {
+	f.t.Helper()
+	f.wrap(`exec setpriv --reuid=65534 --regid=65534 --clear-groups "$rsync" "$@"`)
 }
 
 // open lets other users reach the fixture's directories, and lets them own the destination.
@@ -64,6 +68,7 @@ func failedPaths(res sdk.Result) ([]string, map[string]string) {
 
 // What cannot be read is named; all else arrives and is confirmed.
 func TestUnreadableSourceFile(t *testing.T) {
+	t.Parallel()
 	secret := "sec\nret \"x\" \\#012"
 	for _, changes := range [][]sdk.Change{paths("a", secret, "d/b", "gone"), subtrees("")} {
 		f := local(t)
@@ -72,7 +77,7 @@ func TestUnreadableSourceFile(t *testing.T) {
 		f.write(f.dst, "gone/x")
 		f.must(os.Chmod(filepath.Join(f.src, secret), 0))
 		f.open()
-		unprivileged(t)
+		f.unprivileged()
 		res, err := f.try(changes...)
 		list, texts := failedPaths(res)
 		if err != nil || !slices.Contains(list, secret) || texts[secret] != "permission denied reading it at the source" {
@@ -96,6 +101,7 @@ func TestUnreadableSourceFile(t *testing.T) {
 
 // A directory that cannot be read is unknown, not empty.
 func TestUnreadableSourceDirectory(t *testing.T) {
+	t.Parallel()
 	for _, changes := range [][]sdk.Change{subtrees(""), subtrees("priv", "z"), subtrees("a", "priv", "z")} {
 		f := local(t)
 		f.req.Config.(*config).Args = []string{"--no-owner", "--no-group"}
@@ -103,7 +109,7 @@ func TestUnreadableSourceDirectory(t *testing.T) {
 		f.write(f.dst, "priv/keep", "z/extra", "a/extra")
 		f.must(os.Chmod(filepath.Join(f.src, "priv"), 0o700))
 		f.open()
-		unprivileged(t)
+		f.unprivileged()
 		res, err := f.try(changes...)
 		list, _ := failedPaths(res)
 		if err != nil || !slices.Contains(list, "priv") {
@@ -122,13 +128,14 @@ func TestUnreadableSourceDirectory(t *testing.T) {
 }
 
 func TestUnwritableDestination(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.config().Args = []string{"--no-owner", "--no-group", "--omit-dir-times"}
 	f.write(f.src, "a", "d/b", "d/e/c")
 	f.write(f.dst, "d/gone/x", "d/e/")
 	f.open()
 	f.must(os.Chown(filepath.Join(f.dst, "d"), 0, 0))
-	unprivileged(t)
+	f.unprivileged()
 	res, err := f.try(paths("a", "d/b", "d/gone", "d/e/c")...)
 	list, texts := failedPaths(res)
 	if err != nil || !cmp.Equal(list, []string{"d/b", "d/gone"}) {
@@ -145,10 +152,11 @@ func TestUnwritableDestination(t *testing.T) {
 }
 
 func TestReadOnlyDestination(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "a", "d/b")
 	f.write(f.dst, "gone", "d/")
-	wrapRsync(t, `exec unshare --mount sh -c 'mount --bind -o ro "$1" "$1" && shift && exec "$@"' sh '`+f.dst+`' "$rsync" "$@"`)
+	f.wrap(`exec unshare --mount sh -c 'mount --bind -o ro "$1" "$1" && shift && exec "$@"' sh '` + f.dst + `' "$rsync" "$@"`)
 	res, err := f.try(paths("a", "d/b", "gone")...)
 	list, texts := failedPaths(res)
 	if err != nil || !slices.Contains(list, "a") || !slices.Contains(list, "d/b") || !slices.Contains(list, "gone") {
@@ -160,9 +168,10 @@ func TestReadOnlyDestination(t *testing.T) {
 }
 
 func TestFullDestination(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.must(os.WriteFile(filepath.Join(f.src, "big"), make([]byte, 1<<20), 0o644))
-	wrapRsync(t, `exec unshare --mount sh -c 'mount -t tmpfs -o size=64k tmpfs "$1" && shift && exec "$@"' sh '`+f.dst+`' "$rsync" "$@"`)
+	f.wrap(`exec unshare --mount sh -c 'mount -t tmpfs -o size=64k tmpfs "$1" && shift && exec "$@"' sh '` + f.dst + `' "$rsync" "$@"`)
 	res, err := f.try(paths("big")...)
 	if err == nil || !strings.HasPrefix(err.Error(), "no space left at the destination "+f.dst) {
 		t.Error(describe(res, err))
@@ -196,7 +205,7 @@ func TestLocalFailures(t *testing.T) {
 			f.req.Destination = sdk.Endpoint{Scheme: "s3", Host: "h", Path: "/p"}
 		}, sdk.IsMisconfigured, "but not s3://"},
 		{"killed", func(t *testing.T, f *fixture) {
-			wrapRsync(t, `kill -9 $$`)
+			f.wrap(`kill -9 $$`)
 		}, func(err error) bool { return !sdk.IsMisconfigured(err) }, "rsync was killed (ended by signal: killed)"},
 		{"daemon", func(t *testing.T, f *fixture) {
 			f.req.Destination = sdk.Endpoint{Scheme: "rsync", Host: "127.0.0.1", Port: 1, Path: "m/x"}
@@ -243,6 +252,7 @@ func (f *fixture) transferring(part string) []int {
 }
 
 func TestRsyncIsKilled(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	big := f.slow()
 	result := make(chan error, 1)
@@ -263,6 +273,7 @@ func TestRsyncIsKilled(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	big := f.slow()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -288,6 +299,7 @@ func TestCancel(t *testing.T) {
 
 // Files that vanish between the list and the transfer are looked at again.
 func TestVanished(t *testing.T) {
+	t.Parallel()
 	for _, changes := range [][]sdk.Change{paths("a", "gone", "link/x"), subtrees("")} {
 		f := local(t)
 		f.write(f.src, "a", "gone", "link/x")
@@ -295,7 +307,7 @@ func TestVanished(t *testing.T) {
 		f.force(allCaps)
 		// Before the first run, after the look at the source.
 		marker := filepath.Join(t.TempDir(), "ran")
-		wrapRsync(t, `if [ ! -e `+marker+` ]; then touch `+marker+`; rm -r '`+f.src+`/gone' '`+f.src+`/link'; ln -s a '`+f.src+`/link'; fi; exec "$rsync" "$@"`)
+		f.wrap(`if [ ! -e ` + marker + ` ]; then touch ` + marker + `; rm -r '` + f.src + `/gone' '` + f.src + `/link'; ln -s a '` + f.src + `/link'; fi; exec "$rsync" "$@"`)
 		f.sync(changes...)
 		f.equal(tree.Options{})
 	}
@@ -303,13 +315,14 @@ func TestVanished(t *testing.T) {
 
 // A directory that is away for a moment takes with it what was to be settled in it.
 func TestVanishedParent(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes[:2] {
 		f := local(t)
 		f.write(f.src, "d/a")
 		f.write(f.dst, "d/gone/x")
 		f.force(mode.caps)
 		marker := filepath.Join(t.TempDir(), "ran")
-		wrapRsync(t, `if [ -e `+marker+` ]; then exec "$rsync" "$@"; fi; touch `+marker+`; mv '`+f.src+`/d' '`+f.src+`/away'; "$rsync" "$@"; code=$?; mv '`+f.src+`/away' '`+f.src+`/d'; exit $code`)
+		f.wrap(`if [ -e ` + marker + ` ]; then exec "$rsync" "$@"; fi; touch ` + marker + `; mv '` + f.src + `/d' '` + f.src + `/away'; "$rsync" "$@"; code=$?; mv '` + f.src + `/away' '` + f.src + `/d'; exit $code`)
 		res, err := f.try(paths("d/gone")...)
 		if err != nil || f.exists("d/gone") && len(res.Failed) == 0 {
 			t.Errorf("%s: confirmed and not removed: %s", mode.name, describe(res, err))
@@ -335,6 +348,7 @@ func TestVanishedForGood(t *testing.T) {
 
 // A file that vanishes while others are sent (exit status 24) costs no second comparison.
 func TestVanishedDuringTransfer(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.slow()
 	f.must(os.WriteFile(filepath.Join(f.src, "big"), make([]byte, 2<<20), 0o644))
@@ -343,7 +357,7 @@ func TestVanishedDuringTransfer(t *testing.T) {
 	runs := filepath.Join(t.TempDir(), "runs")
 	f.config().Standby = 0
 	f.force(allCaps)
-	wrapRsync(t, `echo "$@" >>`+runs+`; exec "$rsync" "$@"`)
+	f.wrap(`echo "$@" >>` + runs + `; exec "$rsync" "$@"`)
 	go func() {
 		f.transferring(f.dst + "/")
 		f.must(os.Remove(filepath.Join(f.src, "z")))
@@ -359,11 +373,12 @@ func TestVanishedDuringTransfer(t *testing.T) {
 
 // rsync leaves a directory that is not empty, and exits with 0: it is not confirmed.
 func TestKeptDirectory(t *testing.T) {
+	t.Parallel()
 	for _, changes := range [][]sdk.Change{paths("ok", "gone/x", "gone/y"), subtrees("")} {
 		f := local(t)
 		f.write(f.src, "ok")
 		f.force(allCaps)
-		wrapRsync(t, `"$rsync" "$@"; echo "cannot delete non-empty directory: gone"`)
+		f.wrap(`"$rsync" "$@"; echo "cannot delete non-empty directory: gone"`)
 		res, err := f.try(changes...)
 		list, _ := failedPaths(res)
 		want := []string{"gone"}
@@ -378,6 +393,7 @@ func TestKeptDirectory(t *testing.T) {
 
 // A partial failure that says nothing about paths confirms nothing.
 func TestUnattributedFailure(t *testing.T) {
+	t.Parallel()
 	for _, script := range []string{
 		`exit 23`,
 		`echo something else >&2; exit 23`,
@@ -388,7 +404,7 @@ func TestUnattributedFailure(t *testing.T) {
 		f := local(t)
 		f.write(f.src, "a")
 		f.force(allCaps)
-		wrapRsync(t, script)
+		f.wrap(script)
 		for _, changes := range [][]sdk.Change{paths("a", "b"), subtrees(""), subtrees("a")} {
 			if res, err := f.try(changes...); err == nil {
 				t.Errorf("%s: %s", script, describe(res, err))

@@ -12,6 +12,7 @@ import (
 
 // What the patterns exclude is neither sent nor deleted, by paths or by subtrees.
 func TestExclude(t *testing.T) {
+	t.Parallel()
 	all := []string{"cache", "cache/new", "a.tmp", "d", "d/a", "d/cache", "d/cache/x", "gone", "gone/a", "gone/cache", "gone/cache/x", "gone/x.tmp", "empty", "f/cache", "kept.tmp"}
 	for _, mode := range modes {
 		for _, changes := range [][]sdk.Change{paths(all...), subtrees(""), subtrees("d", "gone", "cache", "empty", "f"), append(paths("f"), subtrees(all...)...)} {
@@ -35,6 +36,7 @@ func TestExclude(t *testing.T) {
 
 // A pattern for directories protects a directory that is listed as gone, and no file of that name.
 func TestExcludeMissingByKind(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		f := local(t)
 		f.req.Exclude = []string{"cache/"}
@@ -51,6 +53,7 @@ func TestExcludeMissingByKind(t *testing.T) {
 }
 
 func TestChurnWithExclude(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes[:2] {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
@@ -68,6 +71,7 @@ func TestChurnWithExclude(t *testing.T) {
 }
 
 func TestDeleteOff(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		for _, changes := range [][]sdk.Change{paths("new", "gone", "gone/x", "d/gone"), subtrees(""), append(paths("new"), subtrees("gone", "d")...)} {
 			f := local(t)
@@ -90,6 +94,7 @@ func TestDeleteOff(t *testing.T) {
 
 // With delete off a directory is in the way of a file; the rest arrives.
 func TestDeleteOffTypeChange(t *testing.T) {
+	t.Parallel()
 	for _, changes := range [][]sdk.Change{paths("was dir", "was dir/x", "was file", "ok"), subtrees("")} {
 		f := local(t)
 		f.req.Delete = false
@@ -112,6 +117,7 @@ func TestDeleteOffTypeChange(t *testing.T) {
 }
 
 func TestPartialDirIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes[:2] {
 		f := local(t)
 		f.config().Partial = true
@@ -129,6 +135,7 @@ func TestPartialDirIsLeftAlone(t *testing.T) {
 }
 
 func TestConfigReachesRsync(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "a")
 	f.must(os.Link(filepath.Join(f.src, "a"), filepath.Join(f.src, "b")))

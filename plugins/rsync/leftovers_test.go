@@ -27,6 +27,7 @@ func (f *fixture) again(changes ...sdk.Change) sdk.Result {
 
 // The rsync that writes is killed; the next try of the same path leaves nothing of it, also if it has gone.
 func TestKilledReceiverIsSweptUp(t *testing.T) {
+	t.Parallel()
 	for _, partial := range []bool{false, true} {
 		for _, gone := range []bool{false, true} {
 			f := local(t)
@@ -70,6 +71,7 @@ func TestKilledReceiverIsSweptUp(t *testing.T) {
 
 // Only what looks like a temporary file goes, only beside what was tried before, and only if it may be deleted.
 func TestSweep(t *testing.T) {
+	t.Parallel()
 	odd := []string{" ", "-x", "#a", ";a", "a\nb", "a*b", "a?[b]", `a\b`, `a"'b`, "tab\t", "\xff\xfe", "trailing ", strings.Repeat("n", 240)}
 	for _, mode := range modes[:2] {
 		t.Run(mode.name, func(t *testing.T) {
@@ -131,6 +133,7 @@ func TestSweep(t *testing.T) {
 
 // Not at the first try, and not with delete off.
 func TestNoSweep(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "a")
 	f.leave(".a.abcdef")
@@ -152,6 +155,7 @@ func TestNoSweep(t *testing.T) {
 
 // What is swept counts as deletions, and what may not be deleted is withheld.
 func TestSweepWithinTheLimit(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "a", "b")
 	f.sync(subtrees("")...)
@@ -168,6 +172,7 @@ func TestSweepWithinTheLimit(t *testing.T) {
 
 // A standby that dies at its work is made up for in the same call, what it has left included.
 func TestStandbyThatDiesIsSweptUp(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.force(allCaps)
 	f.write(f.src, "d/a", "d/b")
@@ -188,6 +193,7 @@ func TestStandbyThatDiesIsSweptUp(t *testing.T) {
 
 // The plugin is killed: its successor knows nothing of what was under way, and compares everything.
 func TestSuccessorComparesEverything(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "a", "d/b")
 	f.leave("e/.x.abcdef", "extra")
@@ -203,6 +209,7 @@ func TestSuccessorComparesEverything(t *testing.T) {
 // The destination has lost a directory, and the call that finds it out fails before it has mended that. The
 // directory is there again then, which must not be taken for good.
 func TestLostDirectoryAfterAFailure(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.config().Standby = 0
 	f.write(f.src, "d/a", "d/b", "d/sub/c")
@@ -210,18 +217,18 @@ func TestLostDirectoryAfterAFailure(t *testing.T) {
 	f.must(os.RemoveAll(filepath.Join(f.dst, "d")))
 	f.write(f.src, "d/new")
 	f.force(allCaps)
-	path := os.Getenv("PATH")
-	wrapRsync(t, `for a; do [ "$a" = --recursive ] && kill -KILL $$; done; exec "$rsync" "$@"`)
+	f.wrap(`for a; do [ "$a" = --recursive ] && kill -KILL $$; done; exec "$rsync" "$@"`)
 	if res, err := f.try(paths("d/new")...); err == nil || !f.exists("d/new") {
 		t.Fatal(describe(res, err))
 	}
-	t.Setenv("PATH", path)
+	f.unwrap()
 	f.again(paths("d/new")...)
 	f.equal(tree.Options{})
 }
 
 // What is swept is told to nobody as a change that was missed.
 func TestSweepIsNotListed(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "a")
 	f.sync(subtrees("")...)

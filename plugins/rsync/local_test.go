@@ -27,6 +27,7 @@ var modes = []struct {
 func diffOptions(c caps) tree.Options { return tree.Options{IgnoreTimes: !c.nanoseconds} }
 
 func TestFullSync(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "a", "d/b", "d/e/", "#c", "sp ace")
 	f.write(f.dst, "extra", "extra dir/x", "d/extra", "a/was a directory")
@@ -42,10 +43,11 @@ func TestFullSync(t *testing.T) {
 
 // After one Sync with what changed both trees are equal, whatever the far end can do.
 func TestChurn(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(churnSeeds) {
+			for seed := range uint64(tree.Seeds(t, 1)) {
 				f := local(t)
 				f.force(mode.caps)
 				churn(f, seed, tree.ChurnOptions{}, diffOptions(mode.caps))
@@ -54,10 +56,7 @@ func TestChurn(t *testing.T) {
 	}
 }
 
-const (
-	churnSeeds  = 2
-	churnRounds = 8
-)
+const churnRounds = 8
 
 // churn changes the source at random and syncs what changed, round after round.
 func churn(f *fixture, seed uint64, o tree.ChurnOptions, diff tree.Options) {
@@ -86,6 +85,7 @@ func churn(f *fixture, seed uint64, o tree.ChurnOptions, diff tree.Options) {
 }
 
 func TestSameSizeWithinTheSameSecond(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			for _, changes := range [][]sdk.Change{paths("f"), subtrees("")} {
@@ -106,6 +106,7 @@ func TestSameSizeWithinTheSameSecond(t *testing.T) {
 
 // A subtree is mirrored, and nothing beside it is touched.
 func TestSubtree(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "d/new", "d/e/f", "#d/x", "beside/changed")
 	f.write(f.dst, "d/extra/x", "d/e/extra", "#d/extra", "beside/extra", "extra")
@@ -122,6 +123,7 @@ func TestSubtree(t *testing.T) {
 
 // A subtree that is gone, or no directory any more, is settled as a path.
 func TestSubtreeThatIsNone(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		f := local(t)
 		f.force(mode.caps)
@@ -135,6 +137,7 @@ func TestSubtreeThatIsNone(t *testing.T) {
 
 // Listing a path never touches what lies beside it.
 func TestPathsTouchNothingElse(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "d/a", "d/b", "d/sub/x", "top")
 	f.write(f.dst, "d/extra", "d/sub/extra", "extra", "gone/x")
@@ -150,6 +153,7 @@ func TestPathsTouchNothingElse(t *testing.T) {
 }
 
 func TestRootAttributes(t *testing.T) {
+	t.Parallel()
 	for _, patterns := range [][]string{nil, {"!", "+ *"}} {
 		f := local(t)
 		f.req.Exclude = patterns
@@ -168,6 +172,7 @@ func TestRootAttributes(t *testing.T) {
 }
 
 func TestHostileNames(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			f := local(t)
@@ -190,6 +195,7 @@ func TestHostileNames(t *testing.T) {
 }
 
 func TestLongPaths(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	long := ""
 	for range 20 {
@@ -202,6 +208,7 @@ func TestLongPaths(t *testing.T) {
 }
 
 func TestDestinationIsCreatedOneLevel(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "a")
 	f.must(os.Remove(f.dst))
@@ -212,6 +219,7 @@ func TestDestinationIsCreatedOneLevel(t *testing.T) {
 }
 
 func TestSymlinkedRoots(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "d/a")
 	f.write(f.dst, "gone")
@@ -228,6 +236,7 @@ func TestSymlinkedRoots(t *testing.T) {
 
 // A directory that became a symlink is not looked through, on neither side.
 func TestSymlinkedParents(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	outside := t.TempDir()
 	f.write(outside, "x")
@@ -250,6 +259,7 @@ func TestSymlinkedParents(t *testing.T) {
 }
 
 func TestRootLost(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.dst, "keep")
 	f.must(os.Remove(f.src))
@@ -270,6 +280,7 @@ func TestRootLost(t *testing.T) {
 
 // A root that is replaced between two runs of a request is noticed.
 func TestRootReplaced(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	s, err := f.tr.open(f.req, nil)
 	f.must(err)

@@ -12,6 +12,7 @@ import (
 // Somebody removes the destination, or a directory in it: the next change of anything below finds that
 // out, and what was lost is sent again.
 func TestLostAtDestination(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
@@ -31,6 +32,7 @@ func TestLostAtDestination(t *testing.T) {
 
 // A path that rsync cannot send is named, and the others are sent.
 func TestPathTooLongForRsync(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "a", "z/b")
 	dir, err := os.OpenRoot(f.src)

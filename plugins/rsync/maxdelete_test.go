@@ -23,6 +23,7 @@ func count(t *testing.T, root string) int {
 // A request that would remove more than it may does all else and says so. It removes nothing, or, of a
 // list, no directory that is not empty. With the limit raised it is done.
 func TestMaxDelete(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		changes []sdk.Change
@@ -98,6 +99,7 @@ func TestMaxDelete(t *testing.T) {
 
 // The sample is bounded, the count is not.
 func TestMaxDeleteSample(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.req.MaxDelete = 5
 	for i := range 3 * maxPaths {
@@ -116,6 +118,7 @@ func TestMaxDeleteSample(t *testing.T) {
 
 // Many listed paths that are gone may be gone from the destination too, so that their number says nothing.
 func TestMaxDeleteCountsWhatIsThere(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.req.MaxDelete = 2
 	var changes []sdk.Change
@@ -134,6 +137,7 @@ func TestMaxDeleteCountsWhatIsThere(t *testing.T) {
 
 // A change of kind needs no budget, but for what is in a directory that has to go for it.
 func TestMaxDeleteAndKinds(t *testing.T) {
+	t.Parallel()
 	for _, changes := range [][]sdk.Change{subtrees(""), paths("file", "file/x", "empty", "dir", "link")} {
 		f := local(t)
 		f.req.MaxDelete = 1
@@ -159,6 +163,7 @@ func TestMaxDeleteAndKinds(t *testing.T) {
 
 // What is created allows as many deletions more: a directory of any size may be renamed.
 func TestMaxDeleteAndRenamedDirectories(t *testing.T) {
+	t.Parallel()
 	for _, changes := range [][]sdk.Change{subtrees(""), append(paths("a"), subtrees("b")...)} {
 		f := local(t)
 		for i := range 20 {
@@ -180,6 +185,7 @@ func TestMaxDeleteAndRenamedDirectories(t *testing.T) {
 
 // Renames work with the smallest of limits.
 func TestMaxDeleteAndRenames(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.req.MaxDelete = 1
 	f.write(f.src, "a", "d/x")
@@ -193,6 +199,7 @@ func TestMaxDeleteAndRenames(t *testing.T) {
 
 // What one step of a request removes is not there for the next one.
 func TestMaxDeleteIsForAllOfARequest(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.req.MaxDelete = 3
 	f.write(f.src, "t/")
@@ -205,13 +212,14 @@ func TestMaxDeleteIsForAllOfARequest(t *testing.T) {
 
 // A comparison that finds nothing to delete is one run; one that does is two.
 func TestMaxDeleteRuns(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.req.MaxDelete = 10
 	f.write(f.src, "a", "d/x")
 	f.write(f.dst, "gone", "gone dir/x")
 	f.config().Standby = 0
 	f.force(allCaps)
-	log := countRuns(t)
+	log := f.countRuns()
 	f.sync(subtrees("")...)
 	if n := log(); n != 2 {
 		t.Errorf("%d runs with something to delete", n)
@@ -225,14 +233,14 @@ func TestMaxDeleteRuns(t *testing.T) {
 }
 
 // countRuns returns a function that tells how many times rsync has been run.
-func countRuns(t *testing.T) func() int {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "runs")
-	wrapRsync(t, `echo run >>`+file+`; exec "$rsync" "$@"`)
+func (f *fixture) countRuns() func() int {
+	f.t.Helper()
+	file := filepath.Join(f.t.TempDir(), "runs")
+	f.wrap(`echo run >>` + file + `; exec "$rsync" "$@"`)
 	return func() int {
 		log, err := os.ReadFile(file)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			t.Error(err)
+			f.t.Error(err)
 		}
 		return strings.Count(string(log), "\n")
 	}
@@ -241,13 +249,14 @@ func countRuns(t *testing.T) func() int {
 // A destination that changes between counting and removing loses no more than allowed, and what stays is
 // told.
 func TestMaxDeleteWhileDestinationGrows(t *testing.T) {
+	t.Parallel()
 	for _, changes := range [][]sdk.Change{subtrees(""), paths("gone", "a")} {
 		f := local(t)
 		f.req.MaxDelete = 3
 		f.write(f.src, "a")
 		f.write(f.dst, "gone/1", "a")
 		f.force(allCaps)
-		wrapRsync(t, `for a; do case $a in --max-delete=[1-9]*) touch '`+f.dst+`'/gone/2 '`+f.dst+`'/gone/3 '`+f.dst+`'/gone/4;; esac; done; exec "$rsync" "$@"`)
+		f.wrap(`for a; do case $a in --max-delete=[1-9]*) touch '` + f.dst + `'/gone/2 '` + f.dst + `'/gone/3 '` + f.dst + `'/gone/4;; esac; done; exec "$rsync" "$@"`)
 		res := f.sync(changes...)
 		if res.Deleted != 3 || res.Withheld.Count != 2 {
 			t.Errorf("%+v", res)
@@ -259,6 +268,7 @@ func TestMaxDeleteWhileDestinationGrows(t *testing.T) {
 }
 
 func TestMaxDeleteUnreadable(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.req.MaxDelete = 1
 	f.config().Args = []string{"--no-owner", "--no-group"}
@@ -266,7 +276,7 @@ func TestMaxDeleteUnreadable(t *testing.T) {
 	f.write(f.dst, "gone/1", "gone/2")
 	f.must(os.Chmod(filepath.Join(f.src, "secret"), 0))
 	f.open()
-	unprivileged(t)
+	f.unprivileged()
 	for _, changes := range [][]sdk.Change{subtrees(""), paths("secret", "ok", "gone")} {
 		res, err := f.try(changes...)
 		if list, _ := failedPaths(res); err != nil || !cmp.Equal(list, []string{"secret"}) || res.Withheld.Count != 3 || res.Deleted != 0 || !f.exists("ok") {

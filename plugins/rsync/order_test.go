@@ -38,6 +38,7 @@ func watch(done <-chan struct{}, look func()) int {
 // What was renamed is at the destination under the old name or the new one at every moment, wherever the
 // new one sorts and whether it is reported as paths or as subtrees.
 func TestRenamesLeaveNoGap(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes[:2] {
 		for _, limit := range []uint64{0, 100} {
 			for _, tt := range []struct {
@@ -95,6 +96,7 @@ func TestRenamesLeaveNoGap(t *testing.T) {
 
 // A reader at the destination sees complete versions only, also when transfers are killed.
 func TestFilesAppearWhole(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	file := filepath.Join(f.src, "big")
 	version := func(b byte) { f.must(os.WriteFile(file, bytes.Repeat([]byte{b}, 2<<20), 0o644)) }
@@ -148,6 +150,7 @@ func (f *fixture) sweep() {
 // What a killed rsync left is removed by the next comparison. Without delete it stays: no more is known of
 // such a file than of any other that is only at the destination.
 func TestLeftovers(t *testing.T) {
+	t.Parallel()
 	for _, limit := range []uint64{0, 10} {
 		f := local(t)
 		f.req.MaxDelete = limit

@@ -3,6 +3,7 @@ package rsync
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"os"
 	"os/exec"
 	"syscall"
@@ -29,11 +30,16 @@ func TestMain(m *testing.M) {
 		}
 		select {} // with what is on standby
 	}
+	// Most tests wait for processes most of the time.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
 // A plugin that is killed leaves neither rsync nor ssh behind, here and at the far end.
 func TestKilledPluginLeavesNothing(t *testing.T) {
+	t.Parallel()
 	f, server := remote(t, sshd.Config{})
 	f.req.Changes = []sdk.Change{f.slow()}
 	request, err := json.Marshal(f.req)
@@ -56,6 +62,7 @@ func TestKilledPluginLeavesNothing(t *testing.T) {
 
 // Nor what waits on standby.
 func TestKilledPluginLeavesNoStandby(t *testing.T) {
+	t.Parallel()
 	f, server := remote(t, sshd.Config{})
 	f.write(f.src, "a")
 	f.req.Changes = paths("a")
@@ -78,6 +85,7 @@ func TestKilledPluginLeavesNoStandby(t *testing.T) {
 
 // A connection over which nothing comes any more ends with the timeout, and is replaced.
 func TestFrozenConnection(t *testing.T) {
+	t.Parallel()
 	f, server := remote(t, sshd.Config{})
 	f.config().Timeout = 2 * time.Second
 	f.write(f.src, "a")

@@ -36,7 +36,8 @@ func Plugin() sdk.Plugin {
 type transport struct {
 	ctx       context.Context // of the ssh connections and standbys; ends with Close
 	cancel    context.CancelFunc
-	minRename int64 // what a rename at the far end has to spare; tests choose less
+	program   string // what is run as rsync; tests put others in its place
+	minRename int64  // what a rename at the far end has to spare; tests choose less
 
 	mu       sync.Mutex               // guards all fields below
 	conns    map[peer]*conn           // connections to ssh destinations
@@ -63,6 +64,7 @@ var (
 
 func newTransport() *transport {
 	t := &transport{
+		program:   "rsync",
 		minRename: defaultMinRename,
 		conns:     map[peer]*conn{}, caps: map[peer]probedCaps{}, standbys: map[peer]*standby{}, mute: map[peer]*run.Process{},
 		removals: map[peer]map[string]bool{}, known: map[peer]bool{},

@@ -255,7 +255,7 @@ func (s *session) rsync(ctx context.Context, args, list []string, out *outcome) 
 	}
 	sdk.Logger(ctx).Trace("run rsync", "args", args, "list", len(list))
 	p, err := run.Start(ctx, run.Command{
-		Path: "rsync",
+		Path: s.t.program,
 		Args: args,
 		// The messages of rsync and ssh are read.
 		Env:    []string{"LC_ALL=C"},

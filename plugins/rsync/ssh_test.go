@@ -42,6 +42,7 @@ func (f *fixture) masters() []int {
 }
 
 func TestRemoteChurn(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes[:2] {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
@@ -53,6 +54,7 @@ func TestRemoteChurn(t *testing.T) {
 }
 
 func TestRemoteProbe(t *testing.T) {
+	t.Parallel()
 	f, _ := remote(t, sshd.Config{})
 	f.write(f.src, "a")
 	f.write(f.dst, "gone")
@@ -69,6 +71,7 @@ func TestRemoteProbe(t *testing.T) {
 }
 
 func TestRemotePaths(t *testing.T) {
+	t.Parallel()
 	f, _ := remote(t, sshd.Config{})
 	f.write(f.src, "a")
 	for _, name := range []string{"sp ace", "quo'te\"", "$HOME;echo", "back\\slash", "-dash", "~", "#", "col:on", "ü", "(x)"} {
@@ -87,6 +90,7 @@ func TestRemotePaths(t *testing.T) {
 
 // Paths without a leading slash start at the home directory.
 func TestRemoteHome(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	f, _ := remote(t, sshd.Config{Env: map[string]string{"HOME": home}})
 	f.write(f.src, "a")
@@ -103,6 +107,7 @@ func TestRemoteHome(t *testing.T) {
 }
 
 func TestRemoteFailures(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		server sshd.Config
@@ -172,6 +177,7 @@ func TestRemoteFailures(t *testing.T) {
 
 // The shared connection is one process; when it dies the next request has another.
 func TestConnectionIsKilled(t *testing.T) {
+	t.Parallel()
 	f, server := remote(t, sshd.Config{})
 	f.write(f.src, "a")
 	f.sync(paths("a")...)
@@ -204,6 +210,7 @@ func TestConnectionIsKilled(t *testing.T) {
 
 // While the shared connection is in its pause, runs connect by themselves.
 func TestWithoutSharedConnection(t *testing.T) {
+	t.Parallel()
 	for _, lines := range [][]string{nil, {"MaxSessions 1"}} {
 		f, _ := remote(t, sshd.Config{Lines: lines})
 		f.write(f.src, "a")
@@ -222,6 +229,7 @@ func TestWithoutSharedConnection(t *testing.T) {
 }
 
 func TestCloseLeavesNothing(t *testing.T) {
+	t.Parallel()
 	f, server := remote(t, sshd.Config{})
 	f.write(f.src, "a")
 	f.sync(paths("a")...)
@@ -267,6 +275,7 @@ func TestRunDir(t *testing.T) {
 
 // A new configuration gets a new connection.
 func TestConfigChange(t *testing.T) {
+	t.Parallel()
 	f, _ := remote(t, sshd.Config{})
 	f.write(f.src, "a")
 	f.sync(paths("a")...)
@@ -281,6 +290,7 @@ func TestConfigChange(t *testing.T) {
 }
 
 func TestTransferIsCut(t *testing.T) {
+	t.Parallel()
 	f, server := remote(t, sshd.Config{})
 	big := f.slow()
 	result := make(chan error, 1)

@@ -59,7 +59,7 @@ func (s *session) prepare(ctx context.Context, args []string) {
 		stderr:  gate{used: make(chan struct{})},
 	}
 	p, err := run.Start(s.t.ctx, run.Command{
-		Path:   "rsync",
+		Path:   s.t.program,
 		Args:   append(slices.Clone(args), "--", "/", target(s.req.Destination)),
 		Env:    []string{"LC_ALL=C"},
 		Stdin:  &b.list,

@@ -88,6 +88,7 @@ var destinations = []struct {
 
 // A change goes to the rsync that waits, and another one waits then.
 func TestStandby(t *testing.T) {
+	t.Parallel()
 	for _, d := range destinations {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
@@ -124,6 +125,7 @@ func TestStandby(t *testing.T) {
 
 // Whatever the source and what is in it are called.
 func TestStandbyHostileNames(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{
 		"#c", ";x", "-d", " sp ace ", "new\nline", "\xff\xfe", "*?[a]", "back\\slash\\#012", "quo'te\"$HOME", "%h", "...",
 		strings.Repeat("x", 255), "a/../b",
@@ -163,6 +165,7 @@ func TestStandbyHostileNames(t *testing.T) {
 // What waits holds neither the source nor the destination: they can be unmounted, replaced and removed, and
 // what is sent then is what is there then.
 func TestStandbyHoldsNothing(t *testing.T) {
+	t.Parallel()
 	for _, d := range destinations {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
@@ -200,6 +203,7 @@ func TestStandbyHoldsNothing(t *testing.T) {
 
 // A standby whose process, far end or connection has died costs nothing but time.
 func TestStandbyDies(t *testing.T) {
+	t.Parallel()
 	kill := func(t *testing.T, pids ...int) {
 		if len(pids) == 0 {
 			t.Fatal("nothing to kill")
@@ -241,6 +245,7 @@ func TestStandbyDies(t *testing.T) {
 }
 
 func TestStandbyDiesLocally(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	b := f.prime()
 	eventually(t, "its far end", func() bool { return len(proc.Children(b.process.PID())) > 0 })
@@ -255,6 +260,7 @@ func TestStandbyDiesLocally(t *testing.T) {
 
 // Nobody notices when the connection to a daemon is cut: the run does, and is repeated.
 func TestStandbyIsCutFromDaemon(t *testing.T) {
+	t.Parallel()
 	f := daemon(t, "")
 	through := proxy(t, fmt.Sprintf("127.0.0.1:%d", f.req.Destination.Port))
 	f.req.Destination.Port = through.port
@@ -314,11 +320,12 @@ func proxy(t *testing.T, to string) proxied {
 
 // A run on standby is judged as any other.
 func TestStandbyFailures(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.config().Args = []string{"--no-owner", "--no-group"}
 	f.write(f.src, "secret", "sub/")
 	f.open()
-	unprivileged(t)
+	f.unprivileged()
 	f.prime()
 	f.must(os.Chmod(filepath.Join(f.src, "secret"), 0))
 	f.write(f.src, "a")
@@ -344,6 +351,7 @@ func TestStandbyFailures(t *testing.T) {
 
 // A standby is for one configuration; others have their own.
 func TestStandbyConfiguration(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(f *fixture){
 		"exclude": func(f *fixture) { f.req.Exclude = []string{"*.tmp"} },
 		"delete":  func(f *fixture) { f.req.Delete = false },
@@ -367,6 +375,7 @@ func TestStandbyConfiguration(t *testing.T) {
 
 // It goes after a time of quiet, and waits through rsync's timeout until then.
 func TestStandbyTimes(t *testing.T) {
+	t.Parallel()
 	f, _ := remote(t, sshd.Config{})
 	f.config().Timeout = minStandbyTimeout
 	b := f.prime()
@@ -394,6 +403,7 @@ func TestStandbyTimes(t *testing.T) {
 
 // Close ends it, here and at the far end.
 func TestStandbyClose(t *testing.T) {
+	t.Parallel()
 	for _, d := range destinations {
 		f := d.make(t)
 		b := f.prime()
@@ -408,6 +418,7 @@ func TestStandbyClose(t *testing.T) {
 
 // One that is dropped does nothing.
 func TestStandbyDropped(t *testing.T) {
+	t.Parallel()
 	for _, d := range destinations {
 		t.Run(d.name, func(t *testing.T) {
 			f := d.make(t)
@@ -426,6 +437,7 @@ func TestStandbyDropped(t *testing.T) {
 
 // A server that allows few sessions on a connection gets connections.
 func TestStandbySessions(t *testing.T) {
+	t.Parallel()
 	for n := range 3 {
 		f, _ := remote(t, sshd.Config{Lines: []string{fmt.Sprintf("MaxSessions %d", n+1)}})
 		for i := range 3 {
@@ -439,6 +451,7 @@ func TestStandbySessions(t *testing.T) {
 
 // A list that cannot begin with the way to the source is sent as before.
 func TestStandbyLongPaths(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat(strings.Repeat("x", 200)+"/", 20)
 	for len(long) < maxEntry {
 		long += "x"

@@ -139,6 +139,7 @@ func splitShell(s string) []string {
 
 // A local path is not expanded, and never taken for a host.
 func TestLocalPaths(t *testing.T) {
+	t.Parallel()
 	f := local(t)
 	f.write(f.src, "a")
 	for _, name := range []string{"*", "host:x", "[a]", "-dash", " ", "nl", "\\"} {
