@@ -17,9 +17,11 @@ import (
 const churns = "max_delete = \"100%\"\n"
 
 func TestChurnEndsEqual(t *testing.T) {
+	t.Parallel()
 	server := sshd.Start(t, sshd.Config{})
-	for seed := range tree.Seeds(t, 6) {
+	for seed := range tree.Seeds(t, 3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
 			source, destination := dirs(t)
 			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{})
 			churn.LogOnFailure(t)
@@ -33,8 +35,10 @@ func TestChurnEndsEqual(t *testing.T) {
 }
 
 func TestChurnWithExcludesEndsEqual(t *testing.T) {
-	for seed := range tree.Seeds(t, 3) {
+	t.Parallel()
+	for seed := range tree.Seeds(t, 2) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
 			source, destination := dirs(t)
 			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{Exclude: "cache"})
 			churn.LogOnFailure(t)
@@ -51,6 +55,7 @@ func TestChurnWithExcludesEndsEqual(t *testing.T) {
 }
 
 func TestChurnWithEachWatcherEndsEqual(t *testing.T) {
+	t.Parallel()
 	for name, block := range map[string]string{
 		"poll":     `watcher "poll" { interval = "100ms" }`,
 		"fanotify": `watcher "fanotify" {}`,
@@ -73,9 +78,11 @@ func TestChurnWithEachWatcherEndsEqual(t *testing.T) {
 
 // TestKillsDuringChurn kills one process after the other, at random, while files change.
 func TestKillsDuringChurn(t *testing.T) {
+	t.Parallel()
 	server := sshd.Start(t, sshd.Config{})
 	for seed := range tree.Seeds(t, 2) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
 			source, destination := dirs(t)
 			churn := tree.NewChurn(uint64(seed), source, tree.ChurnOptions{})
 			churn.LogOnFailure(t)
@@ -103,6 +110,7 @@ func TestKillsDuringChurn(t *testing.T) {
 }
 
 func TestPluginsComeBack(t *testing.T) {
+	t.Parallel()
 	source, destination := dirs(t)
 	d := startDaemon(t, localSync("s", source, destination, ""))
 	at := d.waitMessage(0, "s", "in sync")
@@ -123,6 +131,7 @@ func TestPluginsComeBack(t *testing.T) {
 
 // What a healthy watcher reports leaves nothing for a rescan to find: see startDaemon.
 func TestRescansFindNothingMissed(t *testing.T) {
+	t.Parallel()
 	for name, block := range map[string]string{
 		"inotify":  `watcher "inotify" {}`,
 		"poll":     `watcher "poll" { interval = "100ms" }`,

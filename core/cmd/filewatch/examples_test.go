@@ -8,6 +8,7 @@ import (
 
 // Every example is a valid configuration in the usual layout.
 func TestExamples(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("../../../examples/*/*.hcl")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no examples: %v", err)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestUnreadableFileIsNamedAndHeals(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root to run filewatch as somebody who may not read a file")
 	}
@@ -75,6 +76,7 @@ func inMountNamespace(script string) func(*exec.Cmd) {
 }
 
 func TestFullAndReadOnlyDestinationHeals(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root to mount")
 	}

@@ -169,6 +169,7 @@ func TestDescriptorLimit(t *testing.T) {
 
 // TestFanotifyTakesOver: what inotify cannot watch any more fanotify can, where it is to be had.
 func TestFanotifyTakesOver(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("fanotify needs root")
 	}
@@ -189,6 +190,7 @@ func TestFanotifyTakesOver(t *testing.T) {
 // TestQueueOverflow: the kernel's queue holds 16,384 events. What is beyond is found by one comparison, and
 // nothing is restarted.
 func TestQueueOverflow(t *testing.T) {
+	t.Parallel()
 	source, destination := dirs(t)
 	d := startDaemon(t, localSync("s", source, destination, ""))
 	at := d.waitMessage(0, "s", "in sync")

@@ -19,7 +19,10 @@ func TestKillsUnderLoad(t *testing.T) {
 	t.Parallel()
 	for seed := range tree.Seeds(t, 1) {
 		for _, far := range []bool{true, false} {
-			t.Run(fmt.Sprintf("seed %d, over ssh %v", seed, far), func(t *testing.T) { killsUnderLoad(t, uint64(seed), far) })
+			t.Run(fmt.Sprintf("seed %d, over ssh %v", seed, far), func(t *testing.T) {
+				t.Parallel()
+				killsUnderLoad(t, uint64(seed), far)
+			})
 		}
 	}
 }

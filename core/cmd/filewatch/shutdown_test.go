@@ -29,6 +29,7 @@ func (d *daemon) transferring(t *testing.T, destination string) {
 }
 
 func TestKilledDaemonLeavesNothing(t *testing.T) {
+	t.Parallel()
 	server := sshd.Start(t, sshd.Config{})
 	source, destination := dirs(t)
 	shell(t, source, "head -c 5000000 /dev/urandom > big")
@@ -48,6 +49,7 @@ func TestKilledDaemonLeavesNothing(t *testing.T) {
 // A transfer that is longer than the shutdown time is given up; nothing half-written is left under its
 // name, and the next start sends it.
 func TestSigtermDuringALongTransfer(t *testing.T) {
+	t.Parallel()
 	server := sshd.Start(t, sshd.Config{})
 	source, destination := dirs(t)
 	shell(t, source, "head -c 20000000 /dev/urandom > big")
@@ -71,6 +73,7 @@ func TestSigtermDuringALongTransfer(t *testing.T) {
 
 // A transfer that ends within the shutdown time is waited for.
 func TestSigtermDuringAShortTransfer(t *testing.T) {
+	t.Parallel()
 	server := sshd.Start(t, sshd.Config{})
 	source, destination := dirs(t)
 	shell(t, source, "head -c 300000 /dev/urandom > big")

@@ -11,6 +11,7 @@ import (
 )
 
 func TestOperatorsWalk(t *testing.T) {
+	t.Parallel()
 	source, destination := dirs(t)
 	shell(t, source, "echo before > first; mkdir -p nested/deep/deeper; echo x > nested/deep/deeper/file")
 	d := startDaemon(t, sshSync("walk", source, destination, sshd.Start(t, sshd.Config{}), ""))
@@ -39,6 +40,7 @@ func TestOperatorsWalk(t *testing.T) {
 }
 
 func TestHardLinks(t *testing.T) {
+	t.Parallel()
 	source, destination := dirs(t)
 	shell(t, source, "mkdir -p a/b c; echo 1 > a/b/first; ln a/b/first c/second; ln c/second third; echo 1 > a/b/pair; ln a/b/pair pair")
 	config := localSync("plain", source, destination, "")
@@ -58,6 +60,7 @@ func TestHardLinks(t *testing.T) {
 }
 
 func TestOnlyTheBlockThatChangedTransfers(t *testing.T) {
+	t.Parallel()
 	config := ""
 	var sources, destinations []string
 	names := []string{"one", "two", "three"}
@@ -85,6 +88,7 @@ func TestOnlyTheBlockThatChangedTransfers(t *testing.T) {
 }
 
 func TestUnreachableDestinationHoldsUpNobody(t *testing.T) {
+	t.Parallel()
 	source, near := dirs(t)
 	far := filepath.Join(filepath.Dir(near), "far")
 	if err := os.Mkdir(far, 0o755); err != nil {

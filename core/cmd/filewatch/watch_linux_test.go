@@ -45,6 +45,7 @@ func bindfs(t *testing.T, backing, at string) func(*exec.Cmd) {
 
 // What is changed behind a FUSE mount causes no events.
 func TestFUSE(t *testing.T) {
+	t.Parallel()
 	backing, destination := dirs(t)
 	source := filepath.Join(filepath.Dir(backing), "mounted")
 	shell(t, filepath.Dir(backing), "mkdir mounted source/d; echo x > source/d/x")
@@ -62,6 +63,7 @@ func TestFUSE(t *testing.T) {
 
 // TestFUSEInside: the rest of the tree is watched, the mount is polled.
 func TestFUSEInside(t *testing.T) {
+	t.Parallel()
 	for _, watcher := range []string{"", `watcher "inotify" {}`, `watcher "fanotify" {}`} {
 		t.Run(watcher, func(t *testing.T) {
 			source, destination := dirs(t)
@@ -104,6 +106,7 @@ func reaches(t *testing.T, d *daemon, source, destination, path string) {
 }
 
 func TestMountOverASubdirectory(t *testing.T) {
+	t.Parallel()
 	d, source, destination, at := inMounts(t, ":")
 	d.enter("-m", "mount -t tmpfs none "+source+"/full; echo hidden > "+source+"/full/hidden")
 	at = d.waitText(at, "full", "is mounted over it")
@@ -116,6 +119,7 @@ func TestMountOverASubdirectory(t *testing.T) {
 }
 
 func TestMountOverAnEmptyDirectory(t *testing.T) {
+	t.Parallel()
 	d, source, destination, at := inMounts(t, ":")
 	d.enter("-m", "mount -t tmpfs none "+source+"/empty; echo x > "+source+"/empty/x")
 	reaches(t, d, source, destination, "empty/y")
@@ -130,6 +134,7 @@ func TestMountOverAnEmptyDirectory(t *testing.T) {
 }
 
 func TestUnmountOfASubdirectory(t *testing.T) {
+	t.Parallel()
 	d, source, destination, at := inMounts(t, "mount -t tmpfs none empty; mkdir empty/d; echo x > empty/d/x")
 	shell(t, destination, "test -e empty/d/x")
 	d.enter("-m", "umount "+source+"/empty")
@@ -139,6 +144,7 @@ func TestUnmountOfASubdirectory(t *testing.T) {
 }
 
 func TestMountOverTheRoot(t *testing.T) {
+	t.Parallel()
 	d, source, destination, at := inMounts(t, ":")
 	d.enter("-m", "mount -t tmpfs none "+source)
 	at = d.waitText(at, source, "othing is sent or deleted")
