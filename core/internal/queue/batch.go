@@ -117,18 +117,28 @@ func byPath(a, b *entry) int { return cmp.Compare(a.path(), b.path()) }
 
 // popDue unschedules what is due and fits into a batch.
 func (q *Queue) popDue(now instant) []*entry {
-	var taken []*entry
+	var taken, together []*entry
 	bytes := 0
 	limit := q.cfg.BatchPaths
 	if q.width > 0 {
 		limit = q.width
 	}
 	for q.next() <= now && len(taken) < limit {
-		bytes += q.due[0].bytes()
-		if len(taken) > 0 && bytes > q.cfg.BatchBytes {
-			break
+		// The names of a rename go together, as long as they wait and there is room.
+		for together = append(together[:0], q.due[0]); len(together) > 0 && len(taken) < limit; {
+			e := together[len(together)-1]
+			together = together[:len(together)-1]
+			if e.pos < 0 {
+				continue
+			}
+			bytes += e.bytes()
+			if len(taken) > 0 && bytes > q.cfg.BatchBytes {
+				return taken
+			}
+			heap.Remove(&q.due, e.pos)
+			taken = append(taken, e)
+			together = e.partners(together)
 		}
-		taken = append(taken, heap.Pop(&q.due).(*entry))
 	}
 	return taken
 }

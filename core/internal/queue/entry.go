@@ -21,12 +21,20 @@ type entry struct {
 	// moved away or something else comes here, nil when there is none or nobody knows. See rename.go.
 	origin *entry
 	came   string // the former name of what was last moved here
+	heir   *entry // of which e is, or was, the origin
 }
 
 func (e *entry) path() string { return e.node.path }
 
 func (e *entry) change() sdk.Change {
 	return sdk.Change{Path: e.path(), Scope: e.scope, Ops: e.ops}
+}
+
+// wait has e wait, from now on, for what may follow at once.
+func (e *entry) wait(now instant, c Config) {
+	e.from = now
+	e.settling = true
+	e.due = now + instant(min(c.Settle, c.MaxDelay))
 }
 
 // covers reports whether s, at or above the path of e, makes e needless: s will be sent no later than e

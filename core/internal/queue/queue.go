@@ -9,8 +9,8 @@
 //     never later than MaxDelay after the first. It is one with ScopePath, with OpCreate or OpWrite,
 //     and with none of OpClose, OpRemove and OpRename.
 //   - A name that something was moved away from, with OpRemove and OpRename alone, waits in the same way:
-//     the name that it was moved to is at the destination before, or goes in the same batch. The wait ends
-//     with a change that says what was moved where.
+//     the name that it was moved to is at the destination before, or goes in the same batch. Both wait if the
+//     destination can do the rename itself: the next one may involve the same names.
 //   - Every other change is due at once, and ends the wait of its path. Only OpAttrib alone, which
 //     a copying program causes before it closes its file, leaves a waiting path as it is.
 //   - A path that failed is due when its backoff ends, or when a further change to it is.
@@ -99,9 +99,7 @@ func (q *Queue) Add(now time.Time, c sdk.Change) {
 	x := &entry{first: at, due: at, scope: c.Scope, ops: c.Ops}
 	switch {
 	case waits(c):
-		x.from = at
-		x.settling = true
-		x.due = at + instant(min(q.cfg.Settle, q.cfg.MaxDelay))
+		x.wait(at, q.cfg)
 	case c.Scope == sdk.ScopePath && c.Ops == sdk.OpAttrib:
 		if n := q.tree.nearest(c.Path); n.path == c.Path && n.entry != nil && n.entry.settling {
 			n.entry.ops |= c.Ops
@@ -111,6 +109,9 @@ func (q *Queue) Add(now time.Time, c sdk.Change) {
 	x.blurred = x.mayReplace() && q.out.covers(c.Path)
 	x.origin = q.origin(c, x)
 	q.put(c.Path, x, at)
+	if x.moved() {
+		x.origin.heir = q.tree.nearest(c.Path).entry
+	}
 	q.wake(before)
 }
 

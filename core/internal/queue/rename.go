@@ -31,17 +31,20 @@ func (q *Queue) origin(c sdk.Change, x *entry) *entry {
 		return nil
 	}
 	from := f.entry
-	if from.settling { // what it has waited for
+	var origin *entry
+	if from.came != c.Path { // of an exchange, the second half looks like the way back
+		origin, from.origin = from.origin, nil
+	}
+	switch {
+	case origin != nil: // both wait for what may be moved to the former name next, or further on
+		x.wait(x.due, q.cfg)
+		from.wait(x.first, q.cfg)
+		heap.Fix(&q.due, from.pos)
+	case from.settling: // nothing more to wait for
 		from.settling = false
 		from.due = min(from.due, x.due)
 		heap.Fix(&q.due, from.pos)
 	}
-	// Of an exchange, the second half looks like the way back.
-	if from.came == c.Path {
-		return nil
-	}
-	origin := from.origin
-	from.origin = nil
 	return origin
 }
 
@@ -74,6 +77,17 @@ func (b *Batch) covers(path string) bool {
 
 // moved reports whether what is at the path of e is known to have been elsewhere.
 func (e *entry) moved() bool { return e.origin != nil && e.origin != e }
+
+// partners appends the entries that wait and should be in the same batch as e.
+func (e *entry) partners(list []*entry) []*entry {
+	if o := e.origin; e.moved() && o.settling && o.pos >= 0 {
+		list = append(list, o)
+	}
+	if h := e.heir; h != nil && h.origin == e && h.settling && h.pos >= 0 {
+		list = append(list, h)
+	}
+	return list
+}
 
 // from returns the name under which the destination has what is at the path of e, when b has come: "" if that
 // is the same, or not known.

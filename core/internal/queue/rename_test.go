@@ -96,17 +96,22 @@ func TestRenames(t *testing.T) {
 	}
 }
 
-// Both names of a rename go at once, and together.
-func TestRenameGoesAtOnce(t *testing.T) {
+// Both names of a rename go together. What was written under another name before, as editors do it, goes at once.
+func TestRenameWaits(t *testing.T) {
 	q := New(config())
+	q.Add(t0, sdk.Change{Path: "tmp", Ops: sdk.OpCreate | sdk.OpWrite | sdk.OpClose})
+	q.rename("tmp", "f")
+	mustTake(t, q, t0, "f/** tmp")
+
+	q = New(config())
 	q.rename("a", "b")
-	b := q.Take(t0)
-	if b == nil || len(b.Changes()) != 2 {
-		t.Fatalf("taken at once: %v", b)
+	if b := q.Take(at(19 * ms)); b != nil {
+		t.Fatalf("%q went early", show(b.Changes()))
 	}
+	b := mustTake(t, q, at(20*ms), "a b/**")
 	// An outage changes nothing about that.
 	q.Return(t0, b)
-	b = q.Take(t0)
+	b = q.Take(at(20 * ms))
 	if got := b.renames(); !slices.Equal(got, []string{"a>b"}) {
 		t.Errorf("%q after an outage", got)
 	}
@@ -116,6 +121,18 @@ func TestRenameGoesAtOnce(t *testing.T) {
 	q.Add(t0, sdk.Change{Path: "b", Ops: sdk.OpWrite | sdk.OpClose})
 	if got := q.Take(t0).renames(); len(got) > 0 {
 		t.Errorf("%q after a failure", got)
+	}
+}
+
+// What waits longer because of another rename goes along.
+func TestRenamesGoTogether(t *testing.T) {
+	q := New(config())
+	q.rename("live", "old")
+	q.Add(at(5*ms), sdk.Change{Path: "new", Ops: movedAway})
+	q.Add(at(5*ms), sdk.Change{Path: "live", Ops: movedHere, Scope: sdk.ScopeSubtree, From: "new"})
+	b := q.Take(at(20 * ms))
+	if got := b.renames(); !slices.Equal(got, []string{"live>old", "new>live"}) {
+		t.Errorf("%q in %q", got, show(b.Changes()))
 	}
 }
 
