@@ -5,10 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
-)
 
-// maxUnwatched is how many paths are named that could not be looked at; past it their common parents are.
-const maxUnwatched = 1000
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
+)
 
 // summarize returns the topmost of the paths that failed, sorted, and the reasons.
 func summarize(failed []failure) (paths []string, reason string) {
@@ -24,7 +23,7 @@ func summarize(failed []failure) (paths []string, reason string) {
 			reasons[f.err.Error()] = fmt.Sprintf("the user that filewatch runs as must be allowed to read and enter directories such as %q: %v", f.path, f.err)
 		}
 	}
-	return fewer(topmost(paths), maxUnwatched), strings.Join(slices.Sorted(maps.Values(reasons)), "; ")
+	return relpath.Fewer(relpath.Topmost(paths), relpath.MaxUnwatched), strings.Join(slices.Sorted(maps.Values(reasons)), "; ")
 }
 
 // join returns the path of name in dir.
@@ -33,41 +32,4 @@ func join(dir string, name []byte) string {
 		return string(name)
 	}
 	return dir + "/" + string(name)
-}
-
-// parentOf returns the path of the directory that p, which is not the root, is in.
-func parentOf(p string) string { return p[:max(strings.LastIndexByte(p, '/'), 0)] }
-
-// topmost returns the paths, sorted, without those that lie below another one.
-func topmost(paths []string) []string {
-	set := make(map[string]struct{}, len(paths))
-	for _, p := range paths {
-		set[p] = struct{}{}
-	}
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(set)), func(p string) bool {
-		for p != "" {
-			p = parentOf(p)
-			if _, ok := set[p]; ok {
-				return true
-			}
-		}
-		return false
-	})
-}
-
-// fewer replaces the deepest of the topmost paths by their parents until at most limit are left.
-func fewer(paths []string, limit int) []string {
-	for len(paths) > limit {
-		depth := 0
-		for _, p := range paths {
-			depth = max(depth, strings.Count(p, "/"))
-		}
-		for i, p := range paths {
-			if strings.Count(p, "/") == depth {
-				paths[i] = parentOf(p)
-			}
-		}
-		paths = topmost(paths)
-	}
-	return paths
 }

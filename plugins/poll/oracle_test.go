@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -12,24 +11,11 @@ import (
 	trees "github.com/filewatch/filewatch/sdk/plugintest/tree"
 )
 
-// seeds returns how many seeds the oracle runs: few by default, FILEWATCH_SEEDS for more.
-func seeds(t *testing.T) int {
-	value, set := os.LookupEnv("FILEWATCH_SEEDS")
-	if !set {
-		return 20
-	}
-	n, err := strconv.Atoi(value)
-	if err != nil {
-		t.Fatalf("FILEWATCH_SEEDS: %v", err)
-	}
-	return n
-}
-
 // TestOracle changes a tree at random, as fast as it can, while it is polled. At the end, when a barrier
 // has been reached, every path that differs from what it was when the watch was ready must have been
 // reported; and what differs since the last report of it was taken, too.
 func TestOracle(t *testing.T) {
-	for seed := range seeds(t) {
+	for seed := range trees.Seeds(t, 20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { oracle(t, uint64(seed)) })
 	}
 }
