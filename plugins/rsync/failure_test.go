@@ -332,13 +332,14 @@ func TestVanishedParent(t *testing.T) {
 
 // A directory that goes while what was in it is being removed keeps nobody waiting.
 func TestVanishedForGood(t *testing.T) {
+	t.Parallel()
 	for _, limit := range []uint64{0, 1, 10} {
 		f := local(t)
 		f.write(f.src, "d/stays")
 		f.write(f.dst, "d/a", "d/b", "d/stays")
 		f.force(allCaps)
 		marker := filepath.Join(t.TempDir(), "ran")
-		wrapRsync(t, `if [ ! -e `+marker+` ]; then touch `+marker+`; rm -r '`+f.src+`/d'; fi; exec "$rsync" "$@"`)
+		f.wrap(`if [ ! -e ` + marker + ` ]; then touch ` + marker + `; rm -r '` + f.src + `/d'; fi; exec "$rsync" "$@"`)
 		f.req.MaxDelete = limit
 		if res, err := f.try(paths("d/a", "d/b")...); err != nil || len(res.Failed) > 0 {
 			t.Errorf("limit %d: %s", limit, describe(res, err))
