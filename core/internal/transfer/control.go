@@ -9,7 +9,6 @@ import (
 	"github.com/filewatch/filewatch/core/internal/guard"
 	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/turn"
-	"github.com/filewatch/filewatch/sdk"
 )
 
 // proofAgain is how often a proof is asked for again that did not come: the watcher may have been
@@ -48,12 +47,6 @@ func (d *Destination) ApproveNext() { d.config.Budget.Approve() }
 // Flush returns nil once every change that was made before the call is confirmed, and an error as soon as
 // that cannot be soon, or when ctx ends.
 func (d *Destination) Flush(ctx context.Context) error {
-	if all, _ := d.config.Watch.Complete(); !all {
-		// What nobody sees is compared from here on.
-		for _, path := range d.config.Watch.Unwatched() {
-			d.Add(sdk.Change{Path: path, Scope: sdk.ScopeSubtree})
-		}
-	}
 	reached := make(chan struct{}, 1)
 	prove := func() {
 		d.config.Watch.Prove(func() {

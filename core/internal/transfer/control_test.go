@@ -191,14 +191,23 @@ func TestFlushNeedsTheProof(t *testing.T) {
 	})
 }
 
-func TestFlushComparesWhatNobodyWatches(t *testing.T) {
+// A watcher that gets ready has all compared: a flush meanwhile does not have it compared twice.
+func TestFlushWaitsForTheWatcher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t, ok)
-		f.watch.set(func(w *fakeWatch) { w.complete, w.unwatched = false, []string{"x/y"} })
+		var reached func()
+		f.watch.set(func(w *fakeWatch) {
+			w.complete, w.prove = false, func(r func()) { reached = r }
+		})
+		go func() {
+			time.Sleep(time.Second)
+			f.Add(everything)
+			reached()
+		}()
 		if err := f.Flush(t.Context()); err != nil {
 			t.Error(err)
 		}
-		equal(t, f.transport.paths(), [][]string{{"x/y/"}})
+		equal(t, f.transport.paths(), [][]string{{"./"}})
 	})
 }
 

@@ -47,8 +47,6 @@ type Watch interface {
 	Complete() (bool, string)
 	// Prove calls its argument once every change that was made before has reached Add. It may never do so.
 	Prove(func())
-	// Unwatched returns the subtrees of which changes are not seen.
-	Unwatched() []string
 	// Looks reports whether some changes are only seen by looking now and then, so that what comes and goes
 	// in between is not seen.
 	Looks() bool

@@ -90,11 +90,10 @@ func (s *syncBuffer) count(text string) int {
 
 // fakeWatch is a Watch that says what the test wants.
 type fakeWatch struct {
-	mu        sync.Mutex
-	complete  bool
-	unwatched []string
-	looks     bool
-	prove     func(func())
+	mu       sync.Mutex
+	complete bool
+	looks    bool
+	prove    func(func())
 }
 
 func (w *fakeWatch) set(change func(*fakeWatch)) {
@@ -114,12 +113,6 @@ func (w *fakeWatch) Prove(reached func()) {
 	prove := w.prove
 	w.mu.Unlock()
 	prove(reached)
-}
-
-func (w *fakeWatch) Unwatched() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.unwatched
 }
 
 func (w *fakeWatch) Looks() bool {
