@@ -126,20 +126,9 @@ func TestBarrierDuringLinks(t *testing.T) {
 
 // An overflow may cost the event of a barrier; it is reached all the same, after the comparison.
 func TestBarrierSurvivesOverflow(t *testing.T) {
-	a := watchertest.NewArea(t)
 	tn := quick()
 	tn.queueLimit = 4 << 10
-	w := watchertest.Start(t, tn.watch, a.Root)
-	for range 20 {
-		mark := w.Mark()
-		var want []string
-		for i := range 500 {
-			want = append(want, fmt.Sprint("file", i))
-		}
-		a.Write(want...)
-		w.Prove()
-		w.Covered(mark, want...)
-	}
+	watchertest.RunBarrierSurvivesOverflow(t, tn.watch)
 }
 
 // Whoever tidies up the directory for temporary files does not end the watch.

@@ -49,21 +49,9 @@ func TestBarrierWaitsForLinks(t *testing.T) {
 
 // An overflow may cost the event of a barrier; it is reached all the same, after the comparison.
 func TestBarrierSurvivesOverflow(t *testing.T) {
-	root := t.TempDir()
-	small := production
-	small.queueLimit = 4 << 10
-	w := watchertest.Start(t, small.watch, root)
-	a := watchertest.Area{T: t, Root: root}
-	for range 20 {
-		mark := w.Mark()
-		for i := range 500 {
-			a.Write(fmt.Sprint("file", i))
-		}
-		w.Prove()
-		for i := range 500 {
-			w.Covered(mark, fmt.Sprint("file", i))
-		}
-	}
+	tn := production
+	tn.queueLimit = 4 << 10
+	watchertest.RunBarrierSurvivesOverflow(t, tn.watch)
 }
 
 // Barriers are reached while files with several names are changed, and names come and go, without end.

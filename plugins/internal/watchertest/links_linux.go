@@ -1,7 +1,9 @@
 package watchertest
 
 import (
+	"fmt"
 	"os"
+	"testing"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,4 +45,63 @@ var LinkRaces = []Case{
 // Exchange gives each the name of the other.
 func (a Area) Exchange(one, other string) {
 	Must(a.T, unix.Renameat2(unix.AT_FDCWD, a.Path(one), unix.AT_FDCWD, a.Path(other), unix.RENAME_EXCHANGE))
+}
+
+// RunLinkRaces runs LinkRaces. The watch calls beforeRead before it reads events, which is held up until it is
+// all over: the unlucky moments in which a name is looked at too late are then certain.
+func RunLinkRaces(t *testing.T, watch func(beforeRead func()) Backend) {
+	for _, tc := range LinkRaces {
+		t.Run(tc.Name, func(t *testing.T) {
+			LeakCheck(t)
+			a := NewArea(t)
+			a.Mkdir("d", "cache")
+			a.Write("f", "other", "d/other")
+			a.Link("f", "d/g")
+			gate := NewGate()
+			w := Start(t, watch(gate.Pass), a.Root, "cache/", "*.skip")
+			gate.Close()
+			tc.Op(a)
+			gate.Open()
+			w.Prove()
+			w.Covered(0, tc.Want...)
+			Must(t, w.End())
+		})
+	}
+}
+
+// RunLinksOfMany checks that each name of many files is found.
+func RunLinksOfMany(t *testing.T, b Backend) {
+	a := NewArea(t)
+	a.Mkdir("d")
+	var want []string
+	for i := range 300 {
+		one, other := fmt.Sprint("f", i), fmt.Sprint("d/", i)
+		a.Write(one)
+		a.Link(one, other)
+		want = append(want, other)
+	}
+	w := Start(t, b, a.Root)
+	for i := range 300 {
+		a.Write(fmt.Sprint("f", i))
+		a.Remove(fmt.Sprint("f", i))
+	}
+	w.Prove()
+	w.Covered(0, want...)
+}
+
+// RunBarrierSurvivesOverflow checks that a barrier is reached, after the comparison, though an overflow may
+// cost its event. The watch merges what is more than a few KiB.
+func RunBarrierSurvivesOverflow(t *testing.T, b Backend) {
+	a := NewArea(t)
+	w := Start(t, b, a.Root)
+	for range 20 {
+		mark := w.Mark()
+		var want []string
+		for i := range 500 {
+			want = append(want, fmt.Sprint("file", i))
+		}
+		a.Write(want...)
+		w.Prove()
+		w.Covered(mark, want...)
+	}
 }
