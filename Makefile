@@ -77,7 +77,7 @@ need-go:
 need-run: need-go
 	@sh .ci/need rsync
 need-test: need-go
-	@sh .ci/need rsync ssh sshd cc bindfs inotifywait find
+	@sh .ci/need rsync ssh sshd cc bindfs mkfs.ext4 inotifywait find
 need-bench: need-go
 	@sh .ci/need rsync ssh sshd inotifywait lsyncd git
 need-watch: need-go

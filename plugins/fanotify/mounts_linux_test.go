@@ -384,17 +384,15 @@ func loopDevice(t *testing.T) string {
 	image := filepath.Join(t.TempDir(), "image")
 	watchertest.Must(t, os.WriteFile(image, nil, 0o600))
 	watchertest.Must(t, os.Truncate(image, 16<<20))
-	for _, tool := range []string{"mkfs.ext4", "losetup"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("needs %s: %v", tool, err)
-		}
-	}
 	if out, err := exec.Command("mkfs.ext4", "-q", image).CombinedOutput(); err != nil {
 		t.Fatalf("mkfs.ext4: %v: %s", err, out)
 	}
+	if _, err := os.Stat("/dev/loop-control"); os.IsNotExist(err) {
+		t.Skip("this kernel has no loop devices")
+	}
 	out, err := exec.Command("losetup", "-f", "--show", image).CombinedOutput()
 	if err != nil {
-		t.Skipf("needs a loop device: %v: %s", err, out)
+		t.Fatalf("losetup: %v: %s", err, out)
 	}
 	dev := strings.TrimSpace(string(out))
 	// From here on it ends with the last one who has it open, however this process ends.

@@ -485,9 +485,6 @@ func TestOverlay(t *testing.T) {
 }
 
 func TestFUSE(t *testing.T) {
-	if _, err := exec.LookPath("bindfs"); err != nil {
-		t.Skip("needs bindfs")
-	}
 	f := newFixture(t)
 	top := f.root
 	disk := filepath.Join(f.dir, "disk")
