@@ -78,8 +78,10 @@ func (s *simulation) log(what string) {
 // pause pauses, or ends that; what is paused is so from the end of the call on, or until its beginning.
 func (s *simulation) pause(paused bool) {
 	if !paused {
-		s.setPaused(false)
-		_ = s.engine.Resume("s")
+		before := s.setPaused(false)
+		if s.engine.Resume("s") != nil { // there is no such block now
+			s.setPaused(before)
+		}
 		return
 	}
 	if s.engine.Pause("s") == nil {
@@ -87,12 +89,15 @@ func (s *simulation) pause(paused bool) {
 	}
 }
 
-func (s *simulation) setPaused(paused bool) {
+// setPaused returns what was before.
+func (s *simulation) setPaused(paused bool) (before bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	before = s.paused
 	if s.alive {
 		s.paused = paused
 	}
+	return before
 }
 
 // approve lets through whatever is held.
