@@ -16,8 +16,12 @@ var (
 
 // seen tells the watchers of a change. w is locked.
 func (w *simWorld) seen(path string, scope sdk.Scope, ops sdk.Op) {
+	w.told(sdk.Change{Path: path, Scope: scope, Ops: ops})
+}
+
+func (w *simWorld) told(c sdk.Change) {
 	for _, s := range w.streams {
-		s.hint(sdk.Change{Path: path, Scope: scope, Ops: ops})
+		s.hint(c)
 	}
 }
 
@@ -150,10 +154,13 @@ func (w *simWorld) mutate(rng *rand.Rand, silent bool) string {
 		}
 		w.rename(from, to)
 		seen(from, sdk.ScopePath, sdk.OpRemove|sdk.OpRename)
+		c := sdk.Change{Path: to, Ops: sdk.OpCreate | sdk.OpRename, From: from}
 		if dir {
-			seen(to, sdk.ScopeSubtree, sdk.OpCreate|sdk.OpRename|sdk.OpClose)
-		} else {
-			seen(to, sdk.ScopePath, sdk.OpCreate|sdk.OpRename)
+			c.Scope = sdk.ScopeSubtree
+			c.Ops |= sdk.OpClose
+		}
+		if !silent {
+			w.told(c)
 		}
 		return fmt.Sprintf("rename %s → %s", from, to)
 	case n < 93: // a file takes the place of a directory, or the other way round

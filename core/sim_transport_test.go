@@ -213,6 +213,9 @@ func (c *simCall) sync(ctx context.Context) error {
 	if poison != "" && slices.ContainsFunc(c.req.Changes, func(ch sdk.Change) bool { return ch.Covers(poison) }) {
 		return errPlain
 	}
+	if err := c.rename(ctx); err != nil {
+		return err
+	}
 	changes := c.req.Changes
 	for round := 1; len(changes) > 0; round++ {
 		again, err := c.round(ctx, changes)

@@ -274,7 +274,7 @@ func (s *simStream) tell(r sdk.Reporter) bool {
 		var changes []sdk.Change
 		for _, b := range batch[:end] {
 			i := slices.IndexFunc(changes, func(c sdk.Change) bool { return c.Path == b.change.Path })
-			if i < 0 || s.rng.IntN(4) == 0 {
+			if i < 0 || b.change.From != "" || s.rng.IntN(4) == 0 {
 				changes = append(changes, b.change)
 				continue
 			}
@@ -318,6 +318,9 @@ func (s *simStream) distort(changes []sdk.Change) []sdk.Change {
 		}
 	case 3, 4, 5:
 		changes = append(changes, changes[s.rng.IntN(len(changes))])
+	case 6, 7, 8: // a rename that there was not
+		c := &changes[s.rng.IntN(len(changes))]
+		c.From, c.Ops = changes[s.rng.IntN(len(changes))].Path, c.Ops|sdk.OpCreate
 	}
 	if s.rng.IntN(2) == 0 {
 		s.rng.Shuffle(len(changes), func(i, j int) { changes[i], changes[j] = changes[j], changes[i] })

@@ -1,0 +1,58 @@
+package core
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/filewatch/filewatch/sdk"
+)
+
+// rename does at the destination what was renamed at the source, as the rsync plugin does it: it believes no
+// hint, but what it does not see is what the destination has under the former name.
+func (c *simCall) rename(ctx context.Context) error {
+	if !c.req.Delete || c.req.DryRun {
+		return nil
+	}
+	w, d := c.w, c.d
+	for _, ch := range c.req.Changes {
+		if ch.From == "" || c.rng.IntN(4) == 0 {
+			continue
+		}
+		if err := c.step(ctx); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		if c.movable(ch) {
+			for _, p := range d.tree.paths(ch.From) {
+				d.tree[ch.Path+p[len(ch.From):]] = d.tree[p]
+				delete(d.tree, p)
+			}
+			w.note(c.name, "renames %s → %s", ch.From, ch.Path)
+		}
+		w.mu.Unlock()
+		if err := c.wait(ctx, time.Duration(c.rng.IntN(1_000_000))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// movable reports whether a rename may be done. w is locked.
+func (c *simCall) movable(ch sdk.Change) bool {
+	view, far := c.w.view(), c.d.tree
+	n, there := view[ch.Path]
+	was, left := view[ch.From]
+	vacated := !left || slices.ContainsFunc(c.req.Changes, func(o sdk.Change) bool {
+		return o.Covers(ch.From) && (o.Scope == sdk.ScopeSubtree || !was.dir)
+	})
+	_, has := far[ch.From]
+	_, taken := far[ch.Path]
+	switch {
+	case !there, !vacated, n.dir && (ch.Scope != sdk.ScopeSubtree || !c.exclude.NamesOnly()):
+		return false
+	case c.exclude.ExcludedMissing(ch.Path), c.exclude.ExcludedMissing(ch.From):
+		return false
+	}
+	return has && !taken && far.isDir(parentOf(ch.Path)) && !within(ch.Path, ch.From)
+}
