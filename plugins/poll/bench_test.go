@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 )
 
 // benchTree makes a tree of 100,000 entries: 1,000 directories with 99 files each.
@@ -16,12 +18,12 @@ func benchTree(b *testing.B) (root string, entries int) {
 	root = b.TempDir()
 	for i := range 1000 {
 		dir := fmt.Sprintf("%s/%02d/%02d", root, i/32, i%32)
-		must(b, os.MkdirAll(dir, 0o755))
+		watchertest.Must(b, os.MkdirAll(dir, 0o755))
 		for j := range 99 {
-			must(b, os.WriteFile(fmt.Sprintf("%s/some-file-%03d.txt", dir, j), nil, 0o644))
+			watchertest.Must(b, os.WriteFile(fmt.Sprintf("%s/some-file-%03d.txt", dir, j), nil, 0o644))
 		}
 	}
-	must(b, filepath.WalkDir(root, func(string, os.DirEntry, error) error { entries++; return nil }))
+	watchertest.Must(b, filepath.WalkDir(root, func(string, os.DirEntry, error) error { entries++; return nil }))
 	return root, entries
 }
 
@@ -38,7 +40,7 @@ func BenchmarkPass(b *testing.B) {
 			runtime.ReadMemStats(&before)
 			for b.Loop() {
 				o, err := t.pass(context.Background(), kind == "light")
-				must(b, err)
+				watchertest.Must(b, err)
 				cost += float64(o.cost)
 			}
 			runtime.ReadMemStats(&after)
@@ -52,7 +54,7 @@ func BenchmarkPass(b *testing.B) {
 func BenchmarkFind(b *testing.B) {
 	root, entries := benchTree(b)
 	for b.Loop() {
-		must(b, exec.Command("find", root, "-printf", `%p %s %T@ %C@\n`).Run())
+		watchertest.Must(b, exec.Command("find", root, "-printf", `%p %s %T@ %C@\n`).Run())
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*entries), "ns/entry")
 }

@@ -11,13 +11,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk"
 )
 
 // isOpen reports whether f is open on the directory at path.
 func isOpen(t *testing.T, f folder, path string) bool {
 	var a, b unix.Stat_t
-	must(t, unix.Fstat(f.fd, &a))
+	watchertest.Must(t, unix.Fstat(f.fd, &a))
 	return unix.Stat(path, &b) == nil && a.Ino == b.Ino && a.Dev == b.Dev
 }
 
@@ -26,18 +27,18 @@ func TestListingFails(t *testing.T) {
 	for _, light := range []bool{false, true} {
 		for i, fault := range []error{unix.EIO, unix.ESTALE, unix.ENOTCONN, unix.ENOMEM} {
 			at := []string{"d", "d/e"}[i%2]
-			a := newArea(t)
-			a.mkdir("d/e", "d/s/deep")
-			a.write("d/e/f", "d/e/g", "d/e/h", "d/x", "d/y", "d/z", "o")
-			tr, r := mustTree(t, a.root)
+			a := watchertest.NewArea(t)
+			a.Mkdir("d/e", "d/s/deep")
+			a.Write("d/e/f", "d/e/g", "d/e/h", "d/x", "d/y", "d/z", "o")
+			tr, r := mustTree(t, a.Root)
 			settle(t, tr, r)
 			tr.hotFor = -time.Hour // all files are cold
 			tr.system.list = func(f folder, buf []byte, add func([]byte, uint16)) error {
-				if !isOpen(t, f, a.path(at)) {
+				if !isOpen(t, f, a.Path(at)) {
 					return f.list(buf, add)
 				}
 				n := 0
-				must(t, f.list(buf, func(name []byte, mode uint16) {
+				watchertest.Must(t, f.list(buf, func(name []byte, mode uint16) {
 					if n++; n < 3 {
 						add(name, mode)
 					}
@@ -63,10 +64,10 @@ func TestListingFails(t *testing.T) {
 
 // TestListingLeavesOut: what a listing does not name is there all the same when it can be looked at.
 func TestListingLeavesOut(t *testing.T) {
-	a := newArea(t)
-	a.mkdir("d/e")
-	a.write("d/e/f", "d/x", "d/y")
-	tr, r := mustTree(t, a.root)
+	a := watchertest.NewArea(t)
+	a.Mkdir("d/e")
+	a.Write("d/e/f", "d/x", "d/y")
+	tr, r := mustTree(t, a.Root)
 	settle(t, tr, r)
 	tr.system.list = func(f folder, buf []byte, add func([]byte, uint16)) error {
 		return f.list(buf, func(name []byte, mode uint16) {
@@ -77,8 +78,8 @@ func TestListingLeavesOut(t *testing.T) {
 	}
 	mustPass(t, tr, false)
 	quiet(t, r.take())
-	a.write("d/x", "d/e/f")
-	a.rm("d/y")
+	a.Write("d/x", "d/e/f")
+	a.Remove("d/y")
 	mustPass(t, tr, false)
 	changes := r.take()
 	named(t, changes, "d/x", sdk.ScopePath)
@@ -94,9 +95,9 @@ func TestListingLeavesOut(t *testing.T) {
 func TestLookFails(t *testing.T) {
 	for _, light := range []bool{false, true} {
 		for _, fault := range []error{unix.EIO, unix.ESTALE, unix.EACCES} {
-			a := newArea(t)
-			a.mkdir("d/sub/deep", "d/other")
-			a.write("d/x", "d/y", "d/sub/deep/f", "d/other/f", "d/later")
+			a := watchertest.NewArea(t)
+			a.Mkdir("d/sub/deep", "d/other")
+			a.Write("d/x", "d/y", "d/sub/deep/f", "d/other/f", "d/later")
 			failing := []string{"x", "sub", "later"}
 			broken := kernel
 			broken.look = func(f folder, name []byte, e *entry, fresh bool) error {
@@ -105,11 +106,11 @@ func TestLookFails(t *testing.T) {
 				}
 				return f.look(name, e, fresh)
 			}
-			a.rm("d/later")
-			tr, r := mustTree(t, a.root)
+			a.Remove("d/later")
+			tr, r := mustTree(t, a.Root)
 			settle(t, tr, r)
 			tr.system = broken
-			a.write("d/later", "d/x", "d/sub/deep/f", "d/y")
+			a.Write("d/later", "d/x", "d/sub/deep/f", "d/y")
 			for range 3 {
 				o := mustPass(t, tr, light)
 				if want := []string{"d/later", "d/sub", "d/x"}; !slices.Equal(o.unwatched, want) || o.reason == "" {
@@ -117,10 +118,10 @@ func TestLookFails(t *testing.T) {
 				}
 				quiet(t, r.take(), "d", "d/y")
 			}
-			a.write("d/other/f")
+			a.Write("d/other/f")
 			mustPass(t, tr, light)
 			named(t, r.take(), "d/other/f", sdk.ScopePath)
-			a.rm("d/x")
+			a.Remove("d/x")
 			failing = []string{"sub", "later"}
 			mustPass(t, tr, light)
 			named(t, r.take(), "d/x", sdk.ScopePath)
@@ -132,7 +133,7 @@ func TestLookFails(t *testing.T) {
 			named(t, changes, "d/sub", sdk.ScopeSubtree)
 			named(t, changes, "d/later", sdk.ScopeSubtree)
 			settle(t, tr, r)
-			a.write("d/later", "d/sub/deep/f")
+			a.Write("d/later", "d/sub/deep/f")
 			mustPass(t, tr, light)
 			changes = r.take()
 			named(t, changes, "d/later", sdk.ScopePath)
@@ -144,13 +145,13 @@ func TestLookFails(t *testing.T) {
 // TestVanishing: a directory that is gone when it is to be read, and back in the next pass, was never
 // removed, and is compared.
 func TestVanishing(t *testing.T) {
-	a := newArea(t)
-	a.mkdir("d/e")
-	a.write("d/e/f", "d/x")
-	tr, r := mustTree(t, a.root)
+	a := watchertest.NewArea(t)
+	a.Mkdir("d/e")
+	a.Write("d/e/f", "d/x")
+	tr, r := mustTree(t, a.Root)
 	settle(t, tr, r)
 	tr.system.list = func(f folder, buf []byte, add func([]byte, uint16)) error {
-		if isOpen(t, f, a.path("d")) {
+		if isOpen(t, f, a.Path("d")) {
 			return unix.ENOENT
 		}
 		return f.list(buf, add)
@@ -170,9 +171,9 @@ func TestVanishing(t *testing.T) {
 
 // TestRootFails: a root that cannot be looked at for a while is unknown.
 func TestRootFails(t *testing.T) {
-	a := newArea(t)
-	a.mkdir("d")
-	tr, r := mustTree(t, a.root)
+	a := watchertest.NewArea(t)
+	a.Mkdir("d")
+	tr, r := mustTree(t, a.Root)
 	settle(t, tr, r)
 	tr.system.look = func(f folder, name []byte, e *entry, fresh bool) error { return unix.ESTALE }
 	for range 2 {
@@ -191,14 +192,14 @@ func TestRootFails(t *testing.T) {
 // TestRootFailsMeanwhile: when it is not known at the end whether the root is still the root, what was
 // found missing is not reported as removed, but compared later.
 func TestRootFailsMeanwhile(t *testing.T) {
-	a := newArea(t)
-	a.mkdir("d", "e")
-	tr, r := mustTree(t, a.root)
+	a := watchertest.NewArea(t)
+	a.Mkdir("d", "e")
+	tr, r := mustTree(t, a.Root)
 	settle(t, tr, r)
-	a.rm("d")
+	a.Remove("d")
 	looks := 0
 	tr.system.look = func(f folder, name []byte, e *entry, fresh bool) error {
-		if len(name) == 1 && isOpen(t, f, a.root) {
+		if len(name) == 1 && isOpen(t, f, a.Root) {
 			if looks++; looks > 1 {
 				return unix.EIO
 			}
@@ -216,17 +217,17 @@ func TestRootFailsMeanwhile(t *testing.T) {
 
 // TestRootLostMeanwhile: when the root is lost while it is read, what was found missing is not reported.
 func TestRootLostMeanwhile(t *testing.T) {
-	a := newArea(t)
-	a.mkdir("root/d", "root/e")
-	a.write("root/d/x")
-	tr, r := mustTree(t, a.path("root"))
+	a := watchertest.NewArea(t)
+	a.Mkdir("root/d", "root/e")
+	a.Write("root/d/x")
+	tr, r := mustTree(t, a.Path("root"))
 	settle(t, tr, r)
-	a.rm("root/e")
+	a.Remove("root/e")
 	tr.system.list = func(f folder, buf []byte, add func([]byte, uint16)) error {
-		if isOpen(t, f, a.path("root/d")) {
-			a.mv("root", "old")
-			a.mkdir("root")
-			a.rm("old/d/x")
+		if isOpen(t, f, a.Path("root/d")) {
+			a.Move("root", "old")
+			a.Mkdir("root")
+			a.Remove("old/d/x")
 		}
 		return f.list(buf, add)
 	}
@@ -243,9 +244,9 @@ func TestRootLostMeanwhile(t *testing.T) {
 // TestRemote: where a server's clock makes the times, every change is reported again until no other can
 // hide behind it, and nothing else is; and the server is asked each time.
 func TestRemote(t *testing.T) {
-	a := newArea(t)
-	a.mkdir("d")
-	a.write("d/x", "d/y")
+	a := watchertest.NewArea(t)
+	a.Mkdir("d")
+	a.Write("d/x", "d/y")
 	far := kernel
 	far.remote = func(folder) bool { return true }
 	asked := true
@@ -258,12 +259,12 @@ func TestRemote(t *testing.T) {
 		e.mtime -= 1e18
 		return err
 	}
-	tr, r := mustTree(t, a.root)
+	tr, r := mustTree(t, a.Root)
 	tr.top, tr.system = nil, far
 	mustPass(t, tr, false)
 	mustPass(t, tr, false)
 	quiet(t, r.take())
-	must(t, os.WriteFile(a.path("d/x"), []byte("new"), 0o644))
+	watchertest.Must(t, os.WriteFile(a.Path("d/x"), []byte("new"), 0o644))
 	for range 2 {
 		mustPass(t, tr, false)
 		changes := r.take()
@@ -278,24 +279,24 @@ func TestRemote(t *testing.T) {
 
 // TestCancel: a pass ends soon when it is told to, and leaves nothing open.
 func TestCancel(t *testing.T) {
-	leakCheck(t)
-	a := newArea(t)
-	a.mkdir("a/b/c", "d/e/f", "g/h")
+	watchertest.LeakCheck(t)
+	a := watchertest.NewArea(t)
+	a.Mkdir("a/b/c", "d/e/f", "g/h")
 	listed := make(chan struct{})
-	tr := newTree(a.root, nil, nil, newRecorder())
+	tr := newTree(a.Root, nil, nil, newRecorder())
 	w := watch{pass: tr.pass, progress: tr.progress.Load, reporter: tr.reporter, pace: pace{interval: minInterval, load: 1}}
 	tr.system.list = func(f folder, buf []byte, add func([]byte, uint16)) error {
 		<-listed
 		return f.list(buf, add)
 	}
-	b := begin(t, a.root, rarely())
-	must(t, b.end())
+	b := begin(t, a.Root, rarely())
+	watchertest.Must(t, b.end())
 	ended := make(chan error)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { ended <- w.run(ctx) }()
 	cancel()
 	close(listed)
-	must(t, <-ended)
+	watchertest.Must(t, <-ended)
 	select {
 	case <-tr.reporter.(*recorder).ready:
 		t.Error("ready, although the first pass was broken off")

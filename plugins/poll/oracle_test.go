@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk/filter"
 	trees "github.com/filewatch/filewatch/sdk/plugintest/tree"
 )
@@ -21,10 +22,10 @@ func TestOracle(t *testing.T) {
 }
 
 func oracle(t *testing.T, seed uint64) {
-	leakCheck(t)
+	watchertest.LeakCheck(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	root := t.TempDir() + "/root"
-	must(t, os.Mkdir(root, 0o755))
+	watchertest.Must(t, os.Mkdir(root, 0o755))
 	t.Cleanup(func() { os.RemoveAll(root + ".outside") })
 	o := trees.ChurnOptions{}
 	var exclude []string
@@ -32,14 +33,14 @@ func oracle(t *testing.T, seed uint64) {
 		o.Exclude, exclude = "skip", []string{"skip/"}
 	}
 	f, err := filter.Parse(exclude)
-	must(t, err)
+	watchertest.Must(t, err)
 	c := trees.NewChurn(seed, root, o)
 	c.LogOnFailure(t)
 	c.Run(200)
 	// A load that small makes for light passes in between.
 	w := start(t, root, &config{Interval: minInterval, MaxLoad: []string{"100%", "10%"}[seed%2]}, exclude...)
 	before, err := trees.Read(root)
-	must(t, err)
+	watchertest.Must(t, err)
 	w.take()
 	for range 4 {
 		c.Run(rng.IntN(150))
@@ -48,7 +49,7 @@ func oracle(t *testing.T, seed uint64) {
 		}
 		changes := w.after()
 		after, err := trees.Read(root)
-		must(t, err)
+		watchertest.Must(t, err)
 		for p := range union(before, after) {
 			a, inA := before[p]
 			b, inB := after[p]
@@ -61,7 +62,7 @@ func oracle(t *testing.T, seed uint64) {
 		}
 		before = after
 	}
-	must(t, w.end())
+	watchertest.Must(t, w.end())
 }
 
 // dirNow reports whether p is a directory, or was one if it is gone.

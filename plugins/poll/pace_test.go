@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -61,7 +62,7 @@ func TestLoad(t *testing.T) {
 						return outcome{cost: cost, complete: true}, nil
 					},
 				}
-				must(t, w.run(ctx))
+				watchertest.Must(t, w.run(ctx))
 				// The first pass is not paid for yet when the watch begins.
 				if most := time.Duration(float64(run)*tc.load) + tc.full; spent > most {
 					t.Errorf("spent %v of %v, more than %v", spent, run, most)
@@ -154,7 +155,7 @@ func TestBarriers(t *testing.T) {
 			t.Error("not reached when the root can be read again")
 		}
 		cancel()
-		must(t, <-ended)
+		watchertest.Must(t, <-ended)
 	})
 }
 
@@ -198,7 +199,7 @@ func TestLightProvesNothing(t *testing.T) {
 			t.Error("not reached")
 		}
 		cancel()
-		must(t, <-ended)
+		watchertest.Must(t, <-ended)
 	})
 }
 
@@ -234,6 +235,6 @@ func TestStall(t *testing.T) {
 			t.Errorf("unwatched %q afterwards", paths)
 		}
 		cancel()
-		must(t, <-ended)
+		watchertest.Must(t, <-ended)
 	})
 }

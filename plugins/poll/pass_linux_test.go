@@ -12,23 +12,24 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/plugintest/isolate"
 )
 
 // TestHints: what is reported, path by path, and nothing else.
 func TestHints(t *testing.T) {
-	a := newArea(t)
-	a.mkdir("d", "gone/deep")
-	a.write("d/written", "d/mode", "d/removed", "d/kept", "gone/deep/x", "kind")
-	tr, r := mustTree(t, a.root)
+	a := watchertest.NewArea(t)
+	a.Mkdir("d", "gone/deep")
+	a.Write("d/written", "d/mode", "d/removed", "d/kept", "gone/deep/x", "kind")
+	tr, r := mustTree(t, a.Root)
 	settle(t, tr, r)
-	a.write("d/written", "d/new")
-	a.mkdir("made/deep")
-	a.write("made/deep/x")
-	must(t, os.Chmod(a.path("d/mode"), 0o600))
-	a.rm("d/removed", "gone", "kind")
-	a.mkdir("kind/x")
+	a.Write("d/written", "d/new")
+	a.Mkdir("made/deep")
+	a.Write("made/deep/x")
+	watchertest.Must(t, os.Chmod(a.Path("d/mode"), 0o600))
+	a.Remove("d/removed", "gone", "kind")
+	a.Mkdir("kind/x")
 	mustPass(t, tr, false)
 	want := map[string]sdk.Change{
 		"":          {Path: "", Ops: sdk.OpAttrib},
@@ -60,21 +61,21 @@ func TestTick(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	must(t, unix.Mount("none", dir, "ramfs", 0, ""))
+	watchertest.Must(t, unix.Mount("none", dir, "ramfs", 0, ""))
 	t.Cleanup(func() { unmountAll(dir) })
-	a := area{t, dir, ""}
-	a.write("f")
+	a := watchertest.Area{T: t, Root: dir}
+	a.Write("f")
 	tr, r := mustTree(t, dir)
 	settle(t, tr, r)
 	hidden := 0
 	for try := range 2000 {
-		must(t, os.WriteFile(a.path("f"), fmt.Appendf(nil, "%06d", try), 0o644))
+		watchertest.Must(t, os.WriteFile(a.Path("f"), fmt.Appendf(nil, "%06d", try), 0o644))
 		light := try%2 == 0
 		mustPass(t, tr, light)
 		var first, second unix.Stat_t
-		must(t, unix.Stat(a.path("f"), &first))
-		must(t, os.WriteFile(a.path("f"), fmt.Appendf(nil, "%06d", try+500000), 0o644))
-		must(t, unix.Stat(a.path("f"), &second))
+		watchertest.Must(t, unix.Stat(a.Path("f"), &first))
+		watchertest.Must(t, os.WriteFile(a.Path("f"), fmt.Appendf(nil, "%06d", try+500000), 0o644))
+		watchertest.Must(t, unix.Stat(a.Path("f"), &second))
 		r.take()
 		if first.Mtim == second.Mtim && first.Ctim == second.Ctim {
 			hidden++
@@ -93,10 +94,10 @@ func TestTick(t *testing.T) {
 
 // TestLight: a light pass finds what changes directories and hot files, at once; a full one the rest.
 func TestLight(t *testing.T) {
-	a := newArea(t)
-	a.mkdir("d/e/f", "o")
-	a.write("d/e/f/x", "d/y", "o/z", "o/rest")
-	tr, r := mustTree(t, a.root)
+	a := watchertest.NewArea(t)
+	a.Mkdir("d/e/f", "o")
+	a.Write("d/e/f/x", "d/y", "o/z", "o/rest")
+	tr, r := mustTree(t, a.Root)
 	settle(t, tr, r)
 	light := func() []sdk.Change {
 		mustPass(t, tr, true)
@@ -104,74 +105,74 @@ func TestLight(t *testing.T) {
 	}
 	quiet(t, light())
 
-	a.write("d/e/f/x")
+	a.Write("d/e/f/x")
 	named(t, light(), "d/e/f/x", sdk.ScopePath) // hot, as all files that were just made
 
 	tr.hotFor = -time.Hour // all files are cold
 	settle(t, tr, r)
-	a.write("d/e/f/x")
+	a.Write("d/e/f/x")
 	quiet(t, light())
 	mustPass(t, tr, false)
 	named(t, r.take(), "d/e/f/x", sdk.ScopePath)
 	settle(t, tr, r)
 
 	eventually(t, func() string { // once the machine is fast enough to look within the tick of the write
-		a.write("d/e/f/x")
+		a.Write("d/e/f/x")
 		mustPass(t, tr, false)
 		r.take()
-		if covered(a.root, "d/e/f/x", light()) {
+		if covered(a.Root, "d/e/f/x", light()) {
 			return ""
 		}
 		return "a file that may have changed in the tick it was looked at is not looked at again"
 	})
 	settle(t, tr, r)
 
-	a.write("d/e/f/new")
-	a.mkdir("o/n/m")
-	a.rm("d/y")
+	a.Write("d/e/f/new")
+	a.Mkdir("o/n/m")
+	a.Remove("d/y")
 	changes := light()
 	named(t, changes, "d/e/f/new", sdk.ScopePath)
 	named(t, changes, "o/n", sdk.ScopeSubtree)
 	named(t, changes, "d/y", sdk.ScopePath)
 	settle(t, tr, r)
-	a.mv("d/e/f", "o/n/m/f")
+	a.Move("d/e/f", "o/n/m/f")
 	changes = light()
 	named(t, changes, "d/e/f", sdk.ScopePath)
 	named(t, changes, "o/n/m/f", sdk.ScopeSubtree)
 	settle(t, tr, r)
-	must(t, os.Chmod(a.path("o/n/m/f"), 0o700))
+	watchertest.Must(t, os.Chmod(a.Path("o/n/m/f"), 0o700))
 	named(t, light(), "o/n/m/f", sdk.ScopePath)
-	a.rm("o")
+	a.Remove("o")
 	named(t, light(), "o", sdk.ScopePath)
 }
 
 // TestExcluded: excluded directories are never opened or read, whatever happens to them.
 func TestExcluded(t *testing.T) {
-	a := newArea(t)
-	a.mkdir("skip/in", "d/skip/in", "d/kept")
-	a.write("skip/f", "d/skip/in/f", "d/x.tmp", "d/y", "skip.txt")
+	a := watchertest.NewArea(t)
+	a.Mkdir("skip/in", "d/skip/in", "d/kept")
+	a.Write("skip/f", "d/skip/in/f", "d/x.tmp", "d/y", "skip.txt")
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	must(t, err)
+	watchertest.Must(t, err)
 	defer unix.Close(fd)
 	for _, dir := range []string{"skip", "skip/in", "d/skip", "d/skip/in"} {
-		_, err := unix.InotifyAddWatch(fd, a.path(dir), unix.IN_OPEN|unix.IN_ACCESS|unix.IN_CLOSE_NOWRITE)
-		must(t, err)
+		_, err := unix.InotifyAddWatch(fd, a.Path(dir), unix.IN_OPEN|unix.IN_ACCESS|unix.IN_CLOSE_NOWRITE)
+		watchertest.Must(t, err)
 	}
 	read := func() int {
 		n, err := unix.Read(fd, make([]byte, 4096))
 		if err == unix.EAGAIN {
 			return 0
 		}
-		must(t, err)
+		watchertest.Must(t, err)
 		return n
 	}
-	w := start(t, a.root, rarely(), "skip/", "*.tmp")
+	w := start(t, a.Root, rarely(), "skip/", "*.tmp")
 	w.rest()
 	if n := read(); n != 0 {
 		t.Errorf("excluded directories were opened: %d bytes of events", n)
 	}
-	a.write("skip/new", "d/skip/in/new", "d/x.tmp", "d/z.tmp")
-	a.mkdir("d/kept/skip/in")
+	a.Write("skip/new", "d/skip/in/new", "d/x.tmp", "d/z.tmp")
+	a.Mkdir("d/kept/skip/in")
 	read()
 	changes := w.after()
 	quiet(t, changes, "", "d", "d/kept")
@@ -180,37 +181,37 @@ func TestExcluded(t *testing.T) {
 	}
 	w.rest()
 	// A file of the name is not excluded. When it becomes a directory it has left the tree.
-	a.rm("skip")
-	a.write("skip")
+	a.Remove("skip")
+	a.Write("skip")
 	named(t, w.after(), "skip", sdk.ScopePath)
 	w.rest()
-	a.rm("skip")
-	a.mkdir("skip/new")
+	a.Remove("skip")
+	a.Mkdir("skip/new")
 	changes = w.after()
 	named(t, changes, "skip", sdk.ScopePath)
 	quiet(t, changes, "", "skip")
-	must(t, w.end())
+	watchertest.Must(t, w.end())
 }
 
 // TestManyEntries: a large directory is looked at by several at once.
 func TestManyEntries(t *testing.T) {
-	leakCheck(t)
-	a := newArea(t)
+	watchertest.LeakCheck(t)
+	a := watchertest.NewArea(t)
 	var want []string
 	for i := range 20 * block {
 		name := fmt.Sprintf("f%d", i)
-		must(t, os.WriteFile(a.path(name), nil, 0o644))
+		watchertest.Must(t, os.WriteFile(a.Path(name), nil, 0o644))
 		if i%97 == 0 {
 			want = append(want, name)
 		}
 	}
-	tr, r := mustTree(t, a.root)
+	tr, r := mustTree(t, a.Root)
 	settle(t, tr, r)
 	for i, name := range want {
 		if i%2 == 0 {
-			a.rm(name)
+			a.Remove(name)
 		} else {
-			a.write(name)
+			a.Write(name)
 		}
 	}
 	mustPass(t, tr, false)
@@ -243,24 +244,24 @@ func TestManyRemoved(t *testing.T) {
 // TestManyOpen: in a tree with more directories in directories than are kept open nothing is missed, and
 // the open ones are few.
 func TestManyOpen(t *testing.T) {
-	leakCheck(t)
-	a := newArea(t)
+	watchertest.LeakCheck(t)
+	a := watchertest.NewArea(t)
 	deep := strings.Repeat("d/", 2*maxHeld)
-	a.mkdir(deep)
+	a.Mkdir(deep)
 	for at := range 2 * maxHeld {
 		for _, beside := range strings.Split("abcefghi", "") { // most likely some of them are visited after d
-			a.mkdir(filepath.Join(strings.Repeat("d/", at), beside))
+			a.Mkdir(filepath.Join(strings.Repeat("d/", at), beside))
 		}
 	}
-	tr, r := mustTree(t, a.root)
+	tr, r := mustTree(t, a.Root)
 	settle(t, tr, r)
-	a.write(deep+"f", "e/f")
-	before := len(openFiles())
+	a.Write(deep+"f", "e/f")
+	before := len(watchertest.OpenFiles())
 	var lists atomic.Int32
 	tr.system.list = func(f folder, buf []byte, add func([]byte, uint16)) error {
 		if lists.Add(1)%32 == 0 {
 			// Each worker has one open beside those that are kept, and perhaps two more on its way.
-			if n := len(openFiles()) - before; n > maxHeld+4*maxLocalWorkers {
+			if n := len(watchertest.OpenFiles()) - before; n > maxHeld+4*maxLocalWorkers {
 				t.Errorf("%d files are open", n)
 			}
 		}
@@ -274,32 +275,32 @@ func TestManyOpen(t *testing.T) {
 
 // TestAppending: a file that is appended to all the time is reported in every pass.
 func TestAppending(t *testing.T) {
-	a := newArea(t)
-	f, err := os.Create(a.path("log"))
-	must(t, err)
+	a := watchertest.NewArea(t)
+	f, err := os.Create(a.Path("log"))
+	watchertest.Must(t, err)
 	defer f.Close()
-	w := start(t, a.root, rarely())
+	w := start(t, a.Root, rarely())
 	for range 50 {
 		_, err := f.WriteString("line\n")
-		must(t, err)
+		watchertest.Must(t, err)
 		named(t, w.after(), "log", sdk.ScopePath)
 	}
 }
 
 // TestInterval: changes are found without being asked for.
 func TestInterval(t *testing.T) {
-	leakCheck(t)
-	a := newArea(t)
-	w := start(t, a.root, &config{Interval: minInterval, MaxLoad: "50%"})
+	watchertest.LeakCheck(t)
+	a := watchertest.NewArea(t)
+	w := start(t, a.Root, &config{Interval: minInterval, MaxLoad: "50%"})
 	for i := range 20 {
 		name := fmt.Sprintf("f%d", i)
-		a.write(name)
+		a.Write(name)
 		eventually(t, func() string {
-			if covered(a.root, name, w.take()) {
+			if covered(a.Root, name, w.take()) {
 				return ""
 			}
 			return name + " is not reported"
 		})
 	}
-	must(t, w.end())
+	watchertest.Must(t, w.end())
 }

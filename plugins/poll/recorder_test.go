@@ -4,13 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
 )
@@ -204,14 +203,14 @@ func covered(root, path string, changes []sdk.Change) bool {
 func mustPass(t testing.TB, tr *tree, light bool) outcome {
 	t.Helper()
 	o, err := tr.pass(context.Background(), light)
-	must(t, err)
+	watchertest.Must(t, err)
 	return o
 }
 
 func mustTree(t testing.TB, root string, exclude ...string) (*tree, *recorder) {
 	t.Helper()
 	f, err := filter.Parse(exclude)
-	must(t, err)
+	watchertest.Must(t, err)
 	r := newRecorder()
 	tr := newTree(root, f, nil, r)
 	mustPass(t, tr, false)
@@ -219,43 +218,4 @@ func mustTree(t testing.TB, root string, exclude ...string) (*tree, *recorder) {
 		t.Fatalf("the first pass reports %v", got)
 	}
 	return tr, r
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// leakCheck fails the test when goroutines of this package or open files are left at its end.
-func leakCheck(t *testing.T) {
-	t.Helper()
-	before := openFiles()
-	t.Cleanup(func() {
-		eventually(t, func() string {
-			buf := make([]byte, 1<<20)
-			stacks := string(buf[:runtime.Stack(buf, true)])
-			if strings.Contains(stacks, "poll.(*pass)") || strings.Contains(stacks, "poll.(*watch)") {
-				return "goroutines left:\n" + stacks
-			}
-			if after := openFiles(); len(after) > len(before) {
-				return fmt.Sprintf("files left open: %q, before %q", after, before)
-			}
-			return ""
-		})
-	})
-}
-
-func openFiles() (open []string) {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return nil
-	}
-	for _, e := range entries {
-		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil {
-			open = append(open, to)
-		}
-	}
-	return open
 }

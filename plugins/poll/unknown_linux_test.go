@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/plugintest/isolate"
 )
@@ -44,14 +45,14 @@ func TestUnreadable(t *testing.T) {
 	}
 	for _, light := range []bool{false, true} {
 		t.Run(fmt.Sprintf("light %t", light), func(t *testing.T) {
-			a := newArea(t)
-			a.mkdir("d/e/f", "o")
-			a.write("d/e/f/x", "d/y", "o/z")
-			tr, r := mustTree(t, a.root)
+			a := watchertest.NewArea(t)
+			a.Mkdir("d/e/f", "o")
+			a.Write("d/e/f/x", "d/y", "o/z")
+			tr, r := mustTree(t, a.Root)
 			settle(t, tr, r)
 
 			for _, mode := range []os.FileMode{0, 0o444, 0o111} {
-				must(t, os.Chmod(a.path("d"), mode))
+				watchertest.Must(t, os.Chmod(a.Path("d"), mode))
 				for range 2 {
 					o := mustPass(t, tr, light)
 					if !slices.Equal(o.unwatched, []string{"d"}) || !strings.Contains(o.reason, "must be allowed") || !o.complete {
@@ -59,15 +60,15 @@ func TestUnreadable(t *testing.T) {
 					}
 					quiet(t, r.take(), "d")
 				}
-				must(t, os.Chmod(a.path("d"), 0o755))
-				a.rm("d/y")
-				a.write("d/e/f/x2")
+				watchertest.Must(t, os.Chmod(a.Path("d"), 0o755))
+				a.Remove("d/y")
+				a.Write("d/e/f/x2")
 				if o := mustPass(t, tr, light); len(o.unwatched) != 0 || o.reason != "" {
 					t.Errorf("still unwatched: %q %q", o.unwatched, o.reason)
 				}
 				named(t, r.take(), "d", sdk.ScopeSubtree)
 				settle(t, tr, r)
-				a.write("d/y", "d/e/f/x")
+				a.Write("d/y", "d/e/f/x")
 				mustPass(t, tr, light)
 				changes := r.take()
 				named(t, changes, "d/y", sdk.ScopePath)
@@ -76,15 +77,15 @@ func TestUnreadable(t *testing.T) {
 			}
 
 			// Gone while it could not be read.
-			must(t, os.Chmod(a.path("d"), 0))
+			watchertest.Must(t, os.Chmod(a.Path("d"), 0))
 			mustPass(t, tr, light)
-			a.mv("d", "n")
+			a.Move("d", "n")
 			r.take()
 			if o := mustPass(t, tr, light); !slices.Equal(o.unwatched, []string{"n"}) {
 				t.Errorf("unwatched %q", o.unwatched)
 			}
 			named(t, r.take(), "d", sdk.ScopePath)
-			must(t, os.Chmod(a.path("n"), 0o755))
+			watchertest.Must(t, os.Chmod(a.Path("n"), 0o755))
 		})
 	}
 }
@@ -94,27 +95,27 @@ func TestUnreadableAtFirst(t *testing.T) {
 	if !isolate.Run(t, isolate.Nobody) {
 		return
 	}
-	a := newArea(t)
-	a.mkdir("d/e")
-	a.write("d/e/x")
-	must(t, os.Chmod(a.path("d"), 0))
-	w := start(t, a.root, rarely())
+	a := watchertest.NewArea(t)
+	a.Mkdir("d/e")
+	a.Write("d/e/x")
+	watchertest.Must(t, os.Chmod(a.Path("d"), 0))
+	w := start(t, a.Root, rarely())
 	w.prove()
 	if paths, reason := w.unwatched(); !slices.Equal(paths, []string{"d"}) || reason == "" {
 		t.Errorf("unwatched %q %q", paths, reason)
 	}
-	must(t, os.Chmod(a.path("d"), 0o755))
+	watchertest.Must(t, os.Chmod(a.Path("d"), 0o755))
 	named(t, w.after(), "d", sdk.ScopeSubtree)
 	if paths, _ := w.unwatched(); len(paths) != 0 {
 		t.Errorf("unwatched %q", paths)
 	}
 	// The root itself.
-	must(t, os.Chmod(a.root, 0))
-	b := begin(t, a.root, rarely())
+	watchertest.Must(t, os.Chmod(a.Root, 0))
+	b := begin(t, a.Root, rarely())
 	if err := b.wait(); !sdk.IsMisconfigured(err) {
 		t.Errorf("a root that cannot be read: %v", err)
 	}
-	must(t, os.Chmod(a.root, 0o755))
+	watchertest.Must(t, os.Chmod(a.Root, 0o755))
 }
 
 // TestRootUnreadable: a root that cannot be read for a while is unknown, and compared afterwards.
@@ -122,19 +123,19 @@ func TestRootUnreadable(t *testing.T) {
 	if !isolate.Run(t, isolate.Nobody) {
 		return
 	}
-	a := newArea(t)
-	a.mkdir("d")
-	a.write("d/x")
-	tr, r := mustTree(t, a.root)
+	a := watchertest.NewArea(t)
+	a.Mkdir("d")
+	a.Write("d/x")
+	tr, r := mustTree(t, a.Root)
 	settle(t, tr, r)
 	for _, mode := range []os.FileMode{0, 0o444} {
-		must(t, os.Chmod(a.root, mode))
+		watchertest.Must(t, os.Chmod(a.Root, mode))
 		o := mustPass(t, tr, false)
 		if !slices.Equal(o.unwatched, []string{""}) || o.complete {
 			t.Errorf("mode %v: %+v", mode, o)
 		}
 		quiet(t, r.take(), "")
-		must(t, os.Chmod(a.root, 0o755))
+		watchertest.Must(t, os.Chmod(a.Root, 0o755))
 		if o = mustPass(t, tr, false); len(o.unwatched) != 0 || !o.complete {
 			t.Errorf("after mode %v: %+v", mode, o)
 		}
@@ -145,26 +146,35 @@ func TestRootUnreadable(t *testing.T) {
 
 // TestRootLost: nothing is reported when the root is no longer what it was.
 func TestRootLost(t *testing.T) {
-	for name, lose := range map[string]func(a area, root string){
-		"removed":           func(a area, root string) { a.rm("root") },
-		"renamed":           func(a area, root string) { a.mv("root", "other") },
-		"replaced":          func(a area, root string) { a.mv("root", "other"); a.mkdir("root") },
-		"a file":            func(a area, root string) { a.rm("root"); a.write("root") },
-		"a dangling link":   func(a area, root string) { a.rm("root"); must(a.t, os.Symlink("nowhere", root)) },
-		"a link to itself":  func(a area, root string) { a.rm("root"); must(a.t, os.Symlink("root", root)) },
-		"a link to another": func(a area, root string) { a.rm("root"); must(a.t, os.Symlink(a.out, root)) },
-		"the parent is gone": func(a area, root string) {
-			must(a.t, os.Rename(a.root, a.out+"/moved"))
+	for name, lose := range map[string]func(a watchertest.Area, root string){
+		"removed":  func(a watchertest.Area, root string) { a.Remove("root") },
+		"renamed":  func(a watchertest.Area, root string) { a.Move("root", "other") },
+		"replaced": func(a watchertest.Area, root string) { a.Move("root", "other"); a.Mkdir("root") },
+		"a file":   func(a watchertest.Area, root string) { a.Remove("root"); a.Write("root") },
+		"a dangling link": func(a watchertest.Area, root string) {
+			a.Remove("root")
+			watchertest.Must(a.T, os.Symlink("nowhere", root))
+		},
+		"a link to itself": func(a watchertest.Area, root string) {
+			a.Remove("root")
+			watchertest.Must(a.T, os.Symlink("root", root))
+		},
+		"a link to another": func(a watchertest.Area, root string) {
+			a.Remove("root")
+			watchertest.Must(a.T, os.Symlink(a.Out, root))
+		},
+		"the parent is gone": func(a watchertest.Area, root string) {
+			watchertest.Must(a.T, os.Rename(a.Root, a.Out+"/moved"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			leakCheck(t)
-			a := newArea(t)
-			a.mkdir("root/d")
-			a.write("root/d/x", "root/y")
-			w := start(t, a.path("root"), rarely())
+			watchertest.LeakCheck(t)
+			a := watchertest.NewArea(t)
+			a.Mkdir("root/d")
+			a.Write("root/d/x", "root/y")
+			w := start(t, a.Path("root"), rarely())
 			w.rest()
-			lose(a, a.path("root"))
+			lose(a, a.Path("root"))
 			w.prove()
 			if err := w.wait(); !sdk.IsRootLost(err) {
 				t.Errorf("got %v", err)
@@ -178,14 +188,14 @@ func TestRootLost(t *testing.T) {
 		}
 	})
 	t.Run("link retargeted", func(t *testing.T) {
-		a := newArea(t)
-		a.mkdir("one", "two")
-		must(t, os.Symlink("one", a.path("root")))
-		w := start(t, a.path("root"), rarely())
-		a.write("one/x")
+		a := watchertest.NewArea(t)
+		a.Mkdir("one", "two")
+		watchertest.Must(t, os.Symlink("one", a.Path("root")))
+		w := start(t, a.Path("root"), rarely())
+		a.Write("one/x")
 		named(t, w.after(), "x", sdk.ScopePath)
-		a.rm("root")
-		must(t, os.Symlink("two", a.path("root")))
+		a.Remove("root")
+		watchertest.Must(t, os.Symlink("two", a.Path("root")))
 		w.prove()
 		if err := w.wait(); !sdk.IsRootLost(err) {
 			t.Errorf("got %v", err)
@@ -199,11 +209,11 @@ func TestMounts(t *testing.T) {
 		return
 	}
 	for _, light := range []bool{false, true} {
-		a := newArea(t)
-		t.Cleanup(func() { unmountAll(a.path("m")) })
-		a.mkdir("m/covered/x", "src/in")
-		a.write("m/covered/f", "src/in/f")
-		tr, r := mustTree(t, a.root)
+		a := watchertest.NewArea(t)
+		t.Cleanup(func() { unmountAll(a.Path("m")) })
+		a.Mkdir("m/covered/x", "src/in")
+		a.Write("m/covered/f", "src/in/f")
+		tr, r := mustTree(t, a.Root)
 		settle(t, tr, r)
 		step := func(name string, do func()) {
 			t.Helper()
@@ -213,34 +223,34 @@ func TestMounts(t *testing.T) {
 			named(t, changes, "m", sdk.ScopeSubtree)
 			quiet(t, changes, "m")
 			settle(t, tr, r)
-			a.write("m/new")
+			a.Write("m/new")
 			mustPass(t, tr, light)
 			named(t, r.take(), "m/new", sdk.ScopePath)
-			a.rm("m/new")
+			a.Remove("m/new")
 			settle(t, tr, r)
 			if t.Failed() {
 				t.Fatal(name)
 			}
 		}
-		step("mounted", func() { must(t, unix.Mount("none", a.path("m"), "tmpfs", 0, "")) })
-		step("mounted over", func() { must(t, unix.Mount("none", a.path("m"), "tmpfs", 0, "")) })
-		step("unmounted one", func() { must(t, unix.Unmount(a.path("m"), 0)) })
-		step("unmounted", func() { must(t, unix.Unmount(a.path("m"), 0)) })
-		step("bound", func() { must(t, unix.Mount(a.path("src"), a.path("m"), "", unix.MS_BIND, "")) })
-		step("unbound", func() { must(t, unix.Unmount(a.path("m"), unix.MNT_DETACH)) })
+		step("mounted", func() { watchertest.Must(t, unix.Mount("none", a.Path("m"), "tmpfs", 0, "")) })
+		step("mounted over", func() { watchertest.Must(t, unix.Mount("none", a.Path("m"), "tmpfs", 0, "")) })
+		step("unmounted one", func() { watchertest.Must(t, unix.Unmount(a.Path("m"), 0)) })
+		step("unmounted", func() { watchertest.Must(t, unix.Unmount(a.Path("m"), 0)) })
+		step("bound", func() { watchertest.Must(t, unix.Mount(a.Path("src"), a.Path("m"), "", unix.MS_BIND, "")) })
+		step("unbound", func() { watchertest.Must(t, unix.Unmount(a.Path("m"), unix.MNT_DETACH)) })
 	}
 
 	t.Run("mounted while it is looked for", func(t *testing.T) {
-		a := newArea(t)
-		t.Cleanup(func() { unmountAll(a.path("m")) })
-		a.mkdir("m/d")
-		a.write("m/f")
-		tr, r := mustTree(t, a.root)
+		a := watchertest.NewArea(t)
+		t.Cleanup(func() { unmountAll(a.Path("m")) })
+		a.Mkdir("m/d")
+		a.Write("m/f")
+		tr, r := mustTree(t, a.Root)
 		settle(t, tr, r)
 		tr.system.look = func(f folder, name []byte, e *entry, fresh bool) error {
 			err := f.look(name, e, fresh)
 			if string(name) == "m\x00" {
-				must(t, unix.Mount("none", a.path("m"), "tmpfs", 0, ""))
+				watchertest.Must(t, unix.Mount("none", a.Path("m"), "tmpfs", 0, ""))
 			}
 			return err
 		}
@@ -254,45 +264,45 @@ func TestMounts(t *testing.T) {
 	})
 
 	t.Run("on the way to what is watched", func(t *testing.T) {
-		a := newArea(t)
-		t.Cleanup(func() { unmountAll(a.path("m")) })
-		a.mkdir("m/d", "m/beside")
-		a.write("m/d/f")
+		a := watchertest.NewArea(t)
+		t.Cleanup(func() { unmountAll(a.Path("m")) })
+		a.Mkdir("m/d", "m/beside")
+		a.Write("m/d/f")
 		w := watchOnly(a, "m/d")
 		for _, change := range []func(){
-			func() { must(t, unix.Mount("none", a.path("m"), "tmpfs", 0, "")) },
-			func() { must(t, unix.Unmount(a.path("m"), 0)) },
+			func() { watchertest.Must(t, unix.Mount("none", a.Path("m"), "tmpfs", 0, "")) },
+			func() { watchertest.Must(t, unix.Unmount(a.Path("m"), 0)) },
 		} {
 			change()
-			if changes := w.after(); !covered(a.root, "m/d/f", changes) {
+			if changes := w.after(); !covered(a.Root, "m/d/f", changes) {
 				t.Errorf("%+v", changes)
 			}
 			w.rest()
 		}
-		a.write("m/d/f", "m/beside/f")
+		a.Write("m/d/f", "m/beside/f")
 		changes := w.after()
 		named(t, changes, "m/d/f", sdk.ScopePath)
 		quiet(t, changes, "m/d/f")
 	})
 
 	t.Run("from a server", func(t *testing.T) {
-		a := newArea(t)
-		t.Cleanup(func() { unmountAll(a.path("m")) })
-		a.mkdir("m")
-		must(t, unix.Mount("none", a.path("m"), "tmpfs", 0, ""))
-		tr := newTree(a.root, nil, nil, newRecorder())
+		a := watchertest.NewArea(t)
+		t.Cleanup(func() { unmountAll(a.Path("m")) })
+		a.Mkdir("m")
+		watchertest.Must(t, unix.Mount("none", a.Path("m"), "tmpfs", 0, ""))
+		tr := newTree(a.Root, nil, nil, newRecorder())
 		var mounted unix.Stat_t
-		must(t, unix.Stat(a.path("m"), &mounted))
+		watchertest.Must(t, unix.Stat(a.Path("m"), &mounted))
 		tr.system.remote = func(f folder) bool {
 			var st unix.Stat_t
-			must(t, unix.Fstat(f.fd, &st))
+			watchertest.Must(t, unix.Fstat(f.fd, &st))
 			return st.Dev == mounted.Dev
 		}
 		for pass, want := range []int{workers(false), workers(true)} {
 			p := newPass(t.Context(), tr, false)
-			root, err := openRoot(a.root)
-			must(t, err)
-			must(t, p.begin(root))
+			root, err := openRoot(a.Root)
+			watchertest.Must(t, err)
+			watchertest.Must(t, p.begin(root))
 			root.close()
 			if cap(p.spare) != want {
 				t.Errorf("pass %d: %d at once, want %d", pass, cap(p.spare), want)
@@ -302,15 +312,15 @@ func TestMounts(t *testing.T) {
 	})
 
 	for name, change := range map[string]func(dir string){
-		"mounted over":       func(dir string) { must(t, unix.Mount("none", dir, "tmpfs", 0, "")) },
-		"unmounted":          func(dir string) { must(t, unix.Unmount(dir, 0)) },
-		"unmounted lazily":   func(dir string) { must(t, unix.Unmount(dir, unix.MNT_DETACH)) },
-		"bind mount over it": func(dir string) { must(t, unix.Mount("/proc", dir, "", unix.MS_BIND, "")) },
+		"mounted over":       func(dir string) { watchertest.Must(t, unix.Mount("none", dir, "tmpfs", 0, "")) },
+		"unmounted":          func(dir string) { watchertest.Must(t, unix.Unmount(dir, 0)) },
+		"unmounted lazily":   func(dir string) { watchertest.Must(t, unix.Unmount(dir, unix.MNT_DETACH)) },
+		"bind mount over it": func(dir string) { watchertest.Must(t, unix.Mount("/proc", dir, "", unix.MS_BIND, "")) },
 	} {
 		dir := t.TempDir()
 		t.Cleanup(func() { unmountAll(dir) })
-		must(t, unix.Mount("none", dir, "tmpfs", 0, ""))
-		must(t, os.MkdirAll(dir+"/d/e", 0o755))
+		watchertest.Must(t, unix.Mount("none", dir, "tmpfs", 0, ""))
+		watchertest.Must(t, os.MkdirAll(dir+"/d/e", 0o755))
 		w := start(t, dir, rarely())
 		w.rest()
 		change(dir)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/filewatch/filewatch/plugins/internal/watchertest"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
 	trees "github.com/filewatch/filewatch/sdk/plugintest/tree"
@@ -57,17 +58,17 @@ func FuzzWay(f *testing.F) {
 }
 
 // watchOnly watches some subtrees; only barriers cause passes after the first.
-func watchOnly(a area, only ...string) *watched {
-	w := request(a.t, sdk.WatchRequest{Root: a.root, Only: only, Config: rarely()}).isReady()
+func watchOnly(a watchertest.Area, only ...string) *watched {
+	w := request(a.T, sdk.WatchRequest{Root: a.Root, Only: only, Config: rarely()}).isReady()
 	w.rest()
 	return w
 }
 
 func TestOnly(t *testing.T) {
-	leakCheck(t)
-	a := newArea(t)
-	a.mkdir("in/d", "in/other", "out/d", "file.d")
-	a.write("in/d/x", "in/other/y", "out/d/z", "file.d/f", "file.d/g", "top")
+	watchertest.LeakCheck(t)
+	a := watchertest.NewArea(t)
+	a.Mkdir("in/d", "in/other", "out/d", "file.d")
+	a.Write("in/d/x", "in/other/y", "out/d/z", "file.d/f", "file.d/g", "top")
 	w := watchOnly(a, "in/d", "file.d/f", "missing/deep/er", "top/never")
 	expect := func(what string, want ...sdk.Change) {
 		t.Helper()
@@ -83,61 +84,61 @@ func TestOnly(t *testing.T) {
 		w.rest()
 	}
 
-	a.write("in/d/x", "in/other/y", "in/new", "out/d/z", "out/new", "file.d/g", "new", "top")
+	a.Write("in/d/x", "in/other/y", "in/new", "out/d/z", "out/new", "file.d/g", "new", "top")
 	expect("changes inside and outside", sdk.Change{Path: "in/d/x", Ops: sdk.OpWrite | sdk.OpClose},
 		// What bars the way is looked at too: it might become a directory.
 		sdk.Change{Path: "top", Ops: sdk.OpWrite | sdk.OpClose})
 
-	a.write("file.d/f")
+	a.Write("file.d/f")
 	expect("a file", sdk.Change{Path: "file.d/f", Ops: sdk.OpWrite | sdk.OpClose})
-	a.rm("file.d/f")
+	a.Remove("file.d/f")
 	expect("a file is removed", sdk.Change{Path: "file.d/f", Ops: sdk.OpRemove})
-	a.mkdir("file.d/f/g")
+	a.Mkdir("file.d/f/g")
 	expect("a directory in its place", sdk.Change{Path: "file.d/f", Scope: sdk.ScopeSubtree, Ops: sdk.OpCreate | sdk.OpClose})
-	a.write("file.d/f/g/x")
+	a.Write("file.d/f/g/x")
 	expect("what is in that", sdk.Change{Path: "file.d/f/g", Ops: sdk.OpAttrib},
 		sdk.Change{Path: "file.d/f/g/x", Ops: sdk.OpCreate | sdk.OpClose})
 
-	a.mkdir("missing")
-	a.write("missing/beside")
+	a.Mkdir("missing")
+	a.Write("missing/beside")
 	w.after()
-	a.mkdir("missing/deep")
+	a.Mkdir("missing/deep")
 	w.after()
 	w.rest()
-	a.mkdir("missing/deep/er/est", "missing/deep/beside")
-	a.write("missing/deep/er/x")
+	a.Mkdir("missing/deep/er/est", "missing/deep/beside")
+	a.Write("missing/deep/er/x")
 	expect("one that was missing", sdk.Change{Path: "missing/deep/er", Scope: sdk.ScopeSubtree, Ops: sdk.OpCreate | sdk.OpClose})
 
-	a.mv("in", "elsewhere")
-	if got := w.after(); !covered(a.root, "in/d/x", got) {
+	a.Move("in", "elsewhere")
+	if got := w.after(); !covered(a.Root, "in/d/x", got) {
 		t.Errorf("the directory above is gone: %+v", got)
 	}
 	w.rest()
-	a.write("elsewhere/d/x")
+	a.Write("elsewhere/d/x")
 	expect("where it is now")
-	a.mkdir("in/d")
-	a.write("in/d/x2")
-	if got := w.after(); !covered(a.root, "in/d/x2", got) {
+	a.Mkdir("in/d")
+	a.Write("in/d/x2")
+	if got := w.after(); !covered(a.Root, "in/d/x2", got) {
 		t.Errorf("another directory above: %+v", got)
 	}
 	w.rest()
-	a.mv("in", "first")
-	a.mv("elsewhere", "in")
-	if got := w.after(); !covered(a.root, "in/d/x", got) || !covered(a.root, "in/d/x2", got) {
+	a.Move("in", "first")
+	a.Move("elsewhere", "in")
+	if got := w.after(); !covered(a.Root, "in/d/x", got) || !covered(a.Root, "in/d/x2", got) {
 		t.Errorf("the directory above was exchanged: %+v", got)
 	}
-	must(t, w.end())
+	watchertest.Must(t, w.end())
 }
 
 // TestOnlyReadsNothingElse: only what is asked for is listed or kept in memory, and of the directories
 // above it nothing but the way.
 func TestOnlyReadsNothingElse(t *testing.T) {
-	a := newArea(t)
-	a.mkdir("a/b/c/skip", "a/other", "z")
-	a.write("a/b/c/x", "a/b/c/skip/x", "a/other/x", "a/x", "z/x")
+	a := watchertest.NewArea(t)
+	a.Mkdir("a/b/c/skip", "a/other", "z")
+	a.Write("a/b/c/x", "a/b/c/skip/x", "a/other/x", "a/x", "z/x")
 	f, err := filter.Parse([]string{"/a/b/c/skip/"})
-	must(t, err)
-	tr := newTree(a.root, f, []string{"a/b/c", "a/none"}, newRecorder())
+	watchertest.Must(t, err)
+	tr := newTree(a.Root, f, []string{"a/b/c", "a/none"}, newRecorder())
 	var mu sync.Mutex
 	lists := 0
 	var looked []string
@@ -169,36 +170,36 @@ func TestOnlyReadsNothingElse(t *testing.T) {
 
 // TestOnlyExcluded: what the patterns leave out is left out, asked for or not.
 func TestOnlyExcluded(t *testing.T) {
-	a := newArea(t)
-	a.mkdir("d/skip", "skip/d")
-	a.write("d/x", "d/skip/x", "skip/d/x")
-	w := request(t, sdk.WatchRequest{Root: a.root, Exclude: []string{"skip/"}, Only: []string{"d", "skip/d", "d2/skip"}, Config: rarely()}).isReady()
+	a := watchertest.NewArea(t)
+	a.Mkdir("d/skip", "skip/d")
+	a.Write("d/x", "d/skip/x", "skip/d/x")
+	w := request(t, sdk.WatchRequest{Root: a.Root, Exclude: []string{"skip/"}, Only: []string{"d", "skip/d", "d2/skip"}, Config: rarely()}).isReady()
 	w.rest()
-	a.write("d/skip/x", "skip/d/x")
-	a.mkdir("d2/skip")
-	a.write("d2/skip/x")
+	a.Write("d/skip/x", "skip/d/x")
+	a.Mkdir("d2/skip")
+	a.Write("d2/skip/x")
 	w.after()
 	w.rest()
-	a.write("d/x", "d2/skip/x")
+	a.Write("d/x", "d2/skip/x")
 	changes := w.after()
 	named(t, changes, "d/x", sdk.ScopePath)
 	quiet(t, changes, "d/x")
 }
 
 func TestOnlyHostileNames(t *testing.T) {
-	a := newArea(t)
+	a := watchertest.NewArea(t)
 	var only []string
 	for _, n := range trees.HostileNames() {
 		only = append(only, n+"/"+n)
 	}
 	w := watchOnly(a, only...)
 	for _, n := range trees.HostileNames() {
-		a.mkdir(n + "/" + n)
-		a.write(n + "/" + n + "/" + n)
+		a.Mkdir(n + "/" + n)
+		a.Write(n + "/" + n + "/" + n)
 	}
 	changes := w.after()
 	for _, n := range trees.HostileNames() {
-		if !covered(a.root, n+"/"+n+"/"+n, changes) {
+		if !covered(a.Root, n+"/"+n+"/"+n, changes) {
 			t.Errorf("%q is not covered", n)
 		}
 	}
@@ -214,13 +215,13 @@ func TestOnlyOracle(t *testing.T) {
 func onlyOracle(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	root := t.TempDir() + "/root"
-	must(t, os.Mkdir(root, 0o755))
+	watchertest.Must(t, os.Mkdir(root, 0o755))
 	t.Cleanup(func() { os.RemoveAll(root + ".outside") })
 	c := trees.NewChurn(seed, root, trees.ChurnOptions{})
 	c.LogOnFailure(t)
 	c.Run(300)
 	before, err := trees.Read(root)
-	must(t, err)
+	watchertest.Must(t, err)
 	var only []string
 	for p := range before {
 		if p != "" && rng.IntN(len(before)) < 6 {
@@ -239,7 +240,7 @@ func onlyOracle(t *testing.T, seed uint64) {
 	w := request(t, sdk.WatchRequest{Root: root, Only: only,
 		Config: &config{Interval: minInterval, MaxLoad: []string{"100%", "10%"}[seed%2]}}).isReady()
 	before, err = trees.Read(root)
-	must(t, err)
+	watchertest.Must(t, err)
 	w.take()
 	for range 4 {
 		c.Run(rng.IntN(150))
@@ -250,7 +251,7 @@ func onlyOracle(t *testing.T, seed uint64) {
 			}
 		}
 		after, err := trees.Read(root)
-		must(t, err)
+		watchertest.Must(t, err)
 		for p := range union(before, after) {
 			a, inA := before[p]
 			b, inB := after[p]
@@ -260,5 +261,5 @@ func onlyOracle(t *testing.T, seed uint64) {
 		}
 		before = after
 	}
-	must(t, w.end())
+	watchertest.Must(t, w.end())
 }

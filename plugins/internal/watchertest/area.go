@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -40,8 +41,8 @@ func (a Area) Write(paths ...string) {
 	}
 }
 
-// Move renames.
-func (a Area) Move(from, to string) { Must(a.T, os.Rename(a.Path(from), a.Path(to))) }
+// Move renames. An empty directory may be in the way of another.
+func (a Area) Move(from, to string) { Must(a.T, syscall.Rename(a.Path(from), a.Path(to))) }
 
 // Remove removes files, and directories with all that is in them.
 func (a Area) Remove(paths ...string) {

@@ -12,13 +12,13 @@ import (
 // LeakCheck fails the test when goroutines of a watcher or open files are left at its end.
 func LeakCheck(t testing.TB) {
 	t.Helper()
-	before := openFiles()
+	before := OpenFiles()
 	t.Cleanup(func() {
 		var stacks, files string
 		for deadline := time.Now().Add(Patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 			stacks = running()
 			files = ""
-			if after := openFiles(); len(after) > len(before) {
+			if after := OpenFiles(); len(after) > len(before) {
 				files = fmt.Sprintf("%v", after)
 			}
 			if stacks == "" && files == "" {
@@ -42,7 +42,8 @@ func running() string {
 	return strings.Join(left, "\n\n")
 }
 
-func openFiles() (open []string) {
+// OpenFiles returns what the open files of this process are.
+func OpenFiles() (open []string) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return nil
