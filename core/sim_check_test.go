@@ -26,7 +26,7 @@ func (s *simulation) flush() {
 	s.mu.Unlock()
 	s.flushes++
 	base := turn.Order(context.Background(), fmt.Sprint("flush ", s.flushes), s.turns)
-	go func() {
+	s.asking.Go(func() {
 		ctx, cancel := context.WithTimeout(base, timeout)
 		defer cancel()
 		go func() { // nobody asks a daemon that has ended
@@ -63,7 +63,7 @@ func (s *simulation) flush() {
 				s.violated("%s: a flush (verify %v) of %s is done, but %s", d.endpoint, verify, clock(began), text)
 			}
 		}
-	}()
+	})
 }
 
 // text returns the errors of several destinations in one order.
@@ -79,14 +79,14 @@ func (s *simulation) status() {
 		return
 	}
 	daemon, engine := s.daemon, s.engine
-	go func() {
+	s.asking.Go(func() {
 		r := engine.Status()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.runs(daemon) {
 			s.judge(r)
 		}
-	}()
+	})
 }
 
 // judge holds a report that was made at this moment against the truth. The world is locked.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,8 +40,9 @@ type simulation struct {
 	engine  *Engine // nil = no daemon runs
 	stop    context.CancelFunc
 	ended   chan struct{}
-	flushes int  // ever
-	removed bool // the block is in the configuration no more
+	asking  sync.WaitGroup // operators who wait for an answer
+	flushes int            // ever
+	removed bool           // the block is in the configuration no more
 }
 
 // simulate runs one seed and returns what was promised and not kept, and the trace.
@@ -50,6 +52,7 @@ func simulate(t *testing.T, root string, seed uint64, bug simBug, traced bool) (
 		s := newSimulation(seed, bug, root)
 		s.traced = traced
 		s.run()
+		s.asking.Wait()
 		violation, trace = s.violation, s.story()
 	})
 	return violation, trace
