@@ -76,12 +76,12 @@ const maxSample = 10
 
 // progressToProto returns as many messages as the bound of their size takes.
 func progressToProto(p Progress) []*pluginpb.Progress {
-	last := &pluginpb.Progress{Files: p.Files, Bytes: p.Bytes, Deleted: p.Deleted, Created: p.Created}
+	last := &pluginpb.Progress{Files: p.Files, Bytes: p.Bytes, Deleted: p.Deleted, Created: p.Created, Portion: p.Portion}
 	all := []*pluginpb.Progress{last}
 	size := 0
 	for _, d := range p.Differences {
 		if size += len(d.Path) + differenceBytes; size > wire.MaxRequest {
-			last = &pluginpb.Progress{Files: p.Files, Bytes: p.Bytes, Deleted: p.Deleted, Created: p.Created}
+			last = &pluginpb.Progress{Files: p.Files, Bytes: p.Bytes, Deleted: p.Deleted, Created: p.Created, Portion: p.Portion}
 			all = append(all, last)
 			size = len(d.Path) + differenceBytes
 		}
@@ -101,7 +101,7 @@ var differenceKinds = map[DifferenceKind]pluginpb.Difference_Kind{
 
 // progressFromProto leaves out differences whose paths are not relative to the root.
 func progressFromProto(p *pluginpb.Progress) Progress {
-	out := Progress{Files: p.GetFiles(), Bytes: p.GetBytes(), Deleted: p.GetDeleted(), Created: p.GetCreated()}
+	out := Progress{Files: p.GetFiles(), Bytes: p.GetBytes(), Deleted: p.GetDeleted(), Created: p.GetCreated(), Portion: p.GetPortion()}
 	for _, d := range p.GetDifferences() {
 		path := string(d.GetPath())
 		if !validPath(path) {

@@ -110,6 +110,8 @@ type Progress struct {
 	// Sync fails, so it reports them once more before it returns an error. What may not have arrived is not
 	// called created.
 	Deleted, Created uint64
+	// Portion is how much of all is done, from 0 to 1, as far as can be told; 0 = not known.
+	Portion float64
 	// Differences are those mended since the last Progress, when the request asked for a list. An entry
 	// may come twice.
 	Differences []Difference

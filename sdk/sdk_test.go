@@ -86,7 +86,7 @@ func TestSyncTravelsUnchanged(t *testing.T) {
 		Files: 7, Created: 1, Deleted: 2, Bytes: 3, Failed: []PathError{{Path: oddPath, Text: "no"}},
 		Entries: 4, Withheld: Withheld{Count: 5, Sample: []string{oddPath}},
 	}
-	progressed := Progress{Files: 1, Bytes: 2, Deleted: 3, Created: 4, Differences: []Difference{{oddPath, Different}, {"a", Missing}, {"b", Extra}}}
+	progressed := Progress{Files: 1, Bytes: 2, Deleted: 3, Created: 4, Portion: 0.5, Differences: []Difference{{oddPath, Different}, {"a", Missing}, {"b", Extra}}}
 	var got SyncRequest
 	c, _ := dial(t, Plugin{Name: "x", Transport: &testTransport{func(_ context.Context, req SyncRequest, progress func(Progress)) (Result, error) {
 		got = req

@@ -22,6 +22,7 @@ type config struct {
 	Args      []string      `hcl:"args,optional" doc:"Further rsync options, each as one element, such as --chmod=F644."`
 	RsyncPath string        `hcl:"rsync_path,optional" doc:"The rsync program at the far end."`
 	Standby   time.Duration `hcl:"standby,optional" doc:"For so long after a change, keep an rsync connected that waits for the next one: it is sent in milliseconds. \"0\" is never."`
+	Parallel  int           `hcl:"parallel,optional" doc:"Compare a large tree with so many rsync at the same time."`
 	SSH       *sshConfig    `hcl:"ssh,block" doc:"How ssh connects."`
 }
 
@@ -37,7 +38,9 @@ type sshConfig struct {
 // defaultConfig returns the configuration of an empty block. 100 s is what operators have used with
 // rsync: longer than a server's pauses, shorter than their patience. Somebody who has paused for 10 minutes
 // will not miss 20 milliseconds.
-func defaultConfig() *config { return &config{Timeout: 100 * time.Second, Standby: 10 * time.Minute} }
+func defaultConfig() *config {
+	return &config{Timeout: 100 * time.Second, Standby: 10 * time.Minute, Parallel: 1}
+}
 
 // ssh returns the ssh block, an empty one if there is none.
 func (c *config) ssh() sshConfig {

@@ -23,7 +23,7 @@ func TestSchema(t *testing.T) {
 			t.Errorf("%s: required %v, description %q", a.Name, a.Required, a.Description)
 		}
 	}
-	want := "timeout compress partial hard_links acls xattrs sparse checksum fsync bwlimit args rsync_path standby"
+	want := "timeout compress partial hard_links acls xattrs sparse checksum fsync bwlimit args rsync_path standby parallel"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("attributes %s, want %s", got, want)
 	}
@@ -48,6 +48,7 @@ func TestValidate(t *testing.T) {
 		{"all well", config{Timeout: time.Second, BWLimit: "1.5M", Args: []string{"--chmod=F644", "-x=", "--no-whole-file"}[:1], SSH: &sshConfig{Port: 22, Options: map[string]string{"StrictHostKeyChecking": "accept-new"}, Command: []string{"ssh"}}}, ssh, nil},
 		{"timeout", config{}, ssh, []string{"timeout"}},
 		{"rate", config{Timeout: time.Second, BWLimit: "fast"}, ssh, []string{"bwlimit"}},
+		{"parallel", config{Timeout: time.Second, Parallel: maxParallel + 1}, ssh, []string{"parallel"}},
 		{"args", config{Timeout: time.Second, Args: []string{"--chmod=F644", "--delete-after", "x"}}, ssh, []string{"args/1", "args/2"}},
 		{"inplace", config{Timeout: time.Second, Args: []string{"--inplace"}}, ssh, []string{warning + "args/0"}},
 		{"inplace and partial", config{Timeout: time.Second, Partial: true, Args: []string{"--inplace"}}, ssh, []string{"args/0"}},

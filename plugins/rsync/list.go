@@ -25,6 +25,7 @@ type work struct {
 	root    bool    // the root's own attributes
 	entries []entry // for a run with a path list, sorted
 	trees   []string
+	levels  []string          // directories of which only what lies directly in them is compared
 	failed  map[string]string // paths that cannot be handled, with the reason
 }
 
@@ -139,7 +140,7 @@ func (b *builder) look(p string) state {
 	case err == nil && mode.IsDir():
 		st = stateDir
 	case err == nil:
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+	case isGone(err):
 		// ENOTDIR: the parent was replaced since it was looked at, so that p is gone as well.
 		st = stateGone
 	default:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/filewatch/filewatch/sdk"
@@ -231,40 +232,67 @@ func (l *lineBuffer) split(p []byte, line func(string)) {
 	}
 }
 
-// counter adds up the runs of one request and reports them as progress.
+// counter adds up the runs of one request, which may be several at once, and reports them as progress.
 type counter struct {
-	result   sdk.Result
-	progress func(sdk.Progress)
+	progress func(sdk.Progress) // nil = not wanted; called with mu held
+
+	mu      sync.Mutex // guards running and portion, and result while several runs are under way
+	result  sdk.Result
+	running map[*output]sdk.Progress
+	portion float64 // see sdk.Progress
 }
 
-// add counts a run that has ended, however it did. What it has sent may have been lost if it did not come to
-// its end.
-func (c *counter) add(out *outcome) {
+// add counts a run that has ended, however it did, and further deletions that it may have done. What it has
+// sent may have been lost if it did not come to its end.
+func (c *counter) add(out *outcome, presumed uint64) {
 	o := &out.stdout
 	c.report(o)
-	c.result.Deleted += o.deleted - o.again
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.running, o)
+	c.result.Deleted += o.deleted - o.again + presumed
 	if out.ran() {
 		c.result.Files += o.files
 		c.result.Created += o.createdCount
 		c.result.Bytes += o.bytes
 	}
+	c.tell(nil)
 }
 
-// sum is the progress of the runs that have ended.
-func (c *counter) sum() sdk.Progress {
-	r := c.result
-	return sdk.Progress{Files: r.Files + r.Deleted, Bytes: r.Bytes, Deleted: r.Deleted, Created: r.Created}
+// advance notes how much of the request is done.
+func (c *counter) advance(portion float64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.portion = portion
+	c.tell(nil)
 }
 
-// report reports what the runs so far and the running one have handled.
+// report reports what the runs so far and the running ones have handled.
 func (c *counter) report(o *output) {
-	if c.progress != nil {
-		p := c.sum()
-		p.Files += o.files + o.deleted
-		p.Bytes += o.bytes
-		p.Deleted += o.deleted - o.again
-		p.Differences = o.list
-		c.progress(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running == nil {
+		c.running = map[*output]sdk.Progress{}
 	}
+	c.running[o] = sdk.Progress{Files: o.files + o.deleted, Bytes: o.bytes, Deleted: o.deleted - o.again}
+	c.tell(o.list)
 	o.list, o.listSize = nil, 0
+}
+
+// tell reports everything that is counted, and some differences. c.mu is held.
+func (c *counter) tell(list []sdk.Difference) {
+	if c.progress == nil {
+		return
+	}
+	r := c.result
+	p := sdk.Progress{
+		Files: r.Files + r.Deleted, Bytes: r.Bytes, Deleted: r.Deleted, Created: r.Created,
+		Portion: c.portion, Differences: list,
+	}
+	for _, o := range c.running {
+		p.Files += o.Files
+		p.Bytes += o.Bytes
+		p.Deleted += o.Deleted
+	}
+	c.progress(p)
 }

@@ -23,7 +23,6 @@ func (s *session) presume(j job, out *outcome) {
 		return
 	}
 	s.died = s.died || !out.ran()
-	s.count.add(out)
 	known := out.stdout.deleted - out.stdout.again
 	var presumed uint64
 	switch {
@@ -45,10 +44,7 @@ func (s *session) presume(j job, out *outcome) {
 			}
 		}
 	}
-	s.count.result.Deleted += presumed - min(presumed, known)
-	if s.count.progress != nil {
-		s.count.progress(s.count.sum())
-	}
+	s.count.add(out, presumed-min(presumed, known))
 }
 
 // untouched reports whether a run ended before it could do anything at the destination.

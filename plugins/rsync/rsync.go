@@ -14,6 +14,8 @@
 // A file appears under its name when it is complete: rsync writes .NAME.XXXXXX beside it. What a killed rsync
 // left there goes with the next try (leftovers.go).
 //
+// Comparisons of large trees are split over several runs at the same time where that is wanted (parallel.go).
+//
 // Before the first run to a destination a dry run probes what the rsync there can do (caps.go). All
 // runs to one ssh destination share a connection that this package starts and watches over (conn.go). While
 // changes come, an rsync that has connected already waits for the next list (standby.go).
@@ -37,6 +39,7 @@ type transport struct {
 	ctx       context.Context // of the ssh connections and standbys; ends with Close
 	cancel    context.CancelFunc
 	program   string // what is run as rsync; tests put others in its place
+	minSplit  int    // entries of a comparison that is split; tests choose less
 	minRename int64  // what a rename at the far end has to spare; tests choose less
 
 	mu       sync.Mutex               // guards all fields below
@@ -65,6 +68,7 @@ var (
 func newTransport() *transport {
 	t := &transport{
 		program:   "rsync",
+		minSplit:  minEntries,
 		minRename: defaultMinRename,
 		conns:     map[peer]*conn{}, caps: map[peer]probedCaps{}, standbys: map[peer]*standby{}, mute: map[peer]*run.Process{},
 		removals: map[peer]map[string]bool{}, known: map[peer]bool{},

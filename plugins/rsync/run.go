@@ -179,8 +179,8 @@ func (s *session) rootJob() job {
 	return job{flags: []string{"--dirs", "--exclude=/*"}, unfiltered: true}
 }
 
-// run runs a job. An error means that rsync could not be run at all.
-func (s *session) run(ctx context.Context, j job, m mode) (*outcome, error) {
+// args returns rsync's arguments for a job, but for source and destination.
+func (s *session) args(j job, m mode) []string {
 	args := append(s.commonArgs(s.caps), j.flags...)
 	if m.thorough {
 		args = append(args, j.thorough...)
@@ -200,7 +200,12 @@ func (s *session) run(ctx context.Context, j job, m mode) (*outcome, error) {
 	if j.list != nil {
 		args = append(args, "--from0", "--files-from=-")
 	}
-	out, err := s.runOn(ctx, args, j, m)
+	return args
+}
+
+// run runs a job. An error means that rsync could not be run at all.
+func (s *session) run(ctx context.Context, j job, m mode) (*outcome, error) {
+	out, err := s.runOn(ctx, s.args(j, m), j, m)
 	if err != nil {
 		return nil, err
 	}

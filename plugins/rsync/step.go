@@ -41,6 +41,9 @@ func (s *session) steps(w work) []step {
 		}
 		steps = append(steps, step{func() job { return s.treesJob(list) }, blameTrees(w.trees)})
 	}
+	if len(w.levels) > 0 {
+		steps = append(steps, step{func() job { return s.levelsJob(w.levels) }, itself})
+	}
 	list(gone)
 	// The root's attributes go along with any other list.
 	if w.root && len(steps) == 0 {

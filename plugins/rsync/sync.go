@@ -122,6 +122,10 @@ func (s *session) round(ctx context.Context, changes []sdk.Change, last bool) ([
 	b := builder{filter: s.filter, delete: s.req.Delete, lstat: s.lstat}
 	w := b.build(changes)
 	maps.Copy(s.failed, w.failed)
+	w, err := s.ahead(ctx, w)
+	if err != nil {
+		return nil, err
+	}
 	var again []sdk.Change
 	for _, step := range s.steps(w) {
 		if err := s.probed(ctx); err != nil {

@@ -59,6 +59,9 @@ func (c *config) check(f *findings) {
 	if c.Standby < 0 {
 		f.attribute("Bad duration", "standby is a time such as \"10m\", or \"0\".", "standby")
 	}
+	if c.Parallel < 0 || c.Parallel > maxParallel {
+		f.attribute("Bad number", fmt.Sprintf("parallel is at most %d: an ssh server lets one connection have ten sessions (MaxSessions), and standby and small changes need some too.", maxParallel), "parallel")
+	}
 	if c.BWLimit != "" && !bwlimit.MatchString(c.BWLimit) {
 		f.attribute("Bad rate", fmt.Sprintf("%q is not a rate as rsync's --bwlimit takes it: a number and a unit, such as \"500K\" or \"1.5M\" (per second).", c.BWLimit), "bwlimit")
 	}

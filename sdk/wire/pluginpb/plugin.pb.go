@@ -1596,8 +1596,10 @@ type Progress struct {
 	Differences []*Difference `protobuf:"bytes,3,rep,name=differences,proto3" json:"differences,omitempty"`
 	// Entries removed and created at the destination so far. Those of a call that fails count too, so it says
 	// it once more before it does; what may not have arrived is not called created.
-	Deleted       uint64 `protobuf:"varint,4,opt,name=deleted,proto3" json:"deleted,omitempty"`
-	Created       uint64 `protobuf:"varint,5,opt,name=created,proto3" json:"created,omitempty"`
+	Deleted uint64 `protobuf:"varint,4,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Created uint64 `protobuf:"varint,5,opt,name=created,proto3" json:"created,omitempty"`
+	// How much of all is done, from 0 to 1, as far as can be told; 0 = not known.
+	Portion       float64 `protobuf:"fixed64,6,opt,name=portion,proto3" json:"portion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1663,6 +1665,13 @@ func (x *Progress) GetDeleted() uint64 {
 func (x *Progress) GetCreated() uint64 {
 	if x != nil {
 		return x.Created
+	}
+	return 0
+}
+
+func (x *Progress) GetPortion() float64 {
+	if x != nil {
+		return x.Portion
 	}
 	return 0
 }
@@ -2393,13 +2402,14 @@ const file_plugin_proto_rawDesc = "" +
 	"\fSyncResponse\x12;\n" +
 	"\bprogress\x18\x01 \x01(\v2\x1d.filewatch.plugin.v1.ProgressH\x00R\bprogress\x125\n" +
 	"\x06result\x18\x02 \x01(\v2\x1b.filewatch.plugin.v1.ResultH\x00R\x06resultB\t\n" +
-	"\amessage\"\xad\x01\n" +
+	"\amessage\"\xc7\x01\n" +
 	"\bProgress\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12A\n" +
 	"\vdifferences\x18\x03 \x03(\v2\x1f.filewatch.plugin.v1.DifferenceR\vdifferences\x12\x18\n" +
 	"\adeleted\x18\x04 \x01(\x04R\adeleted\x12\x18\n" +
-	"\acreated\x18\x05 \x01(\x04R\acreated\"\xae\x01\n" +
+	"\acreated\x18\x05 \x01(\x04R\acreated\x12\x18\n" +
+	"\aportion\x18\x06 \x01(\x01R\aportion\"\xae\x01\n" +
 	"\n" +
 	"Difference\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\fR\x04path\x128\n" +

@@ -1,0 +1,112 @@
+package rsync
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"syscall"
+)
+
+const (
+	// minEntries is from how many entries on a comparison is split. One run compares so many in some 50 ms,
+	// which is what a further run costs before it does anything.
+	minEntries = 10_000
+	// partsEach is how many parts there are for each run at a time: enough for one with most of the tree
+	// to be taken apart itself.
+	partsEach = 64
+	// maxFiles is how much else than directories a directory that is taken apart may hold: all that goes in one run.
+	maxFiles = 1000
+	// maxDirectory is how much of a directory is read. One that holds more is not taken apart.
+	maxDirectory = 200_000
+)
+
+// partition is a comparison taken apart: nothing is in two of its parts, and everything that is in none lies directly in one
+// of its levels.
+type partition struct {
+	parts  []string // directories to be compared with all that is in them
+	levels []string // directories above them
+}
+
+// partition takes subtrees apart, of which no one is in another. It reads no more of them than tells whether that
+// is worth it, the upper levels first; false means that it is not.
+func (s *session) partition(roots []string) (partition, bool) {
+	listings := map[string]listing{}
+	queue, seen := slices.Clone(roots), 0
+	for i := 0; i < len(queue) && seen < s.t.minSplit; i++ {
+		l := s.list(queue[i])
+		listings[queue[i]] = l
+		queue = append(queue, l.dirs...)
+		seen += l.entries
+	}
+	if seen < s.t.minSplit {
+		return partition{}, false
+	}
+	var levels []string
+	parts := roots
+	for more := true; more && len(parts) < partsEach*s.config.Parallel; {
+		more = false
+		var next []string
+		for _, dir := range parts {
+			l := listings[dir]
+			if !l.whole || len(l.dirs) == 0 || l.files > maxFiles && !slices.Contains(roots, dir) {
+				next = append(next, dir)
+				continue
+			}
+			levels = append(levels, dir)
+			next = append(next, l.dirs...)
+			more = true
+		}
+		parts = next
+	}
+	if len(parts) < 2 || len(levels) == 0 {
+		return partition{}, false
+	}
+	slices.Sort(parts)
+	slices.Sort(levels)
+	return partition{parts, levels}, true
+}
+
+// listing is what lies directly in a directory.
+type listing struct {
+	whole   bool     // it was read to its end, and nothing speaks against taking the directory apart
+	dirs    []string // that are not excluded
+	files   int      // all else
+	entries int
+}
+
+// list reads a directory.
+func (s *session) list(dir string) listing {
+	var l listing
+	// A directory that was replaced by a link to another one is none.
+	f, err := os.OpenFile(withSlash(s.req.Source)+dir, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return l
+	}
+	defer f.Close()
+	for l.entries < maxDirectory {
+		entries, err := f.ReadDir(1000)
+		for _, e := range entries {
+			p := path.Join(dir, e.Name())
+			switch {
+			case !e.IsDir():
+				l.files++
+			case checkPath(p) != "":
+				return l
+			case !s.filter.Excluded(p, true):
+				l.dirs = append(l.dirs, p)
+			}
+		}
+		l.entries += len(entries)
+		if err != nil {
+			l.whole = err == io.EOF
+			return l
+		}
+	}
+	return l
+}
+
+// isGone reports whether an error says that there is nothing.
+func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) }
