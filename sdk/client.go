@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -176,6 +177,9 @@ func (c *Client) Sync(ctx context.Context, req SyncRequest, progress func(Progre
 		Delete:      req.Delete,
 		MaxDelete:   req.MaxDelete,
 		Changes:     changesToProto(req.Changes),
+		MaxSize:     req.MaxSize,
+		Beside:      req.Beside,
+		Busy:        pathsToProto(req.Busy),
 		List:        req.List,
 		DryRun:      req.DryRun,
 		ConfigJson:  config,
@@ -200,6 +204,9 @@ func (c *Client) Sync(ctx context.Context, req SyncRequest, progress func(Progre
 				if !validPath(f.Path) {
 					return Result{}, fmt.Errorf("the transport says that %q failed (%s), which is no path relative to the root: nothing counts as transferred", f.Path, f.Text)
 				}
+			}
+			if i := slices.IndexFunc(result.Large, invalidPath); i >= 0 {
+				return Result{}, fmt.Errorf("the transport says that it left out %q, which is no path relative to the root: nothing counts as transferred", result.Large[i])
 			}
 			return result, nil
 		}

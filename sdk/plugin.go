@@ -76,10 +76,11 @@ type Transport interface {
 	// whatever the first try did. It looks at the source itself; the changes only say where.
 	//
 	// A nil error confirms every change except those in Result.Failed and the deletions in
-	// Result.Withheld; with an error nothing is confirmed. Unavailable and Misconfigured tell the core how
-	// to try again. Sync is called for many destinations at once but never twice at once for the same sync
-	// block and destination. When ctx ends it stops soon and leaves no half-written file under its final
-	// name. It calls progress from one goroutine at a time, and not after it has returned.
+	// Result.Withheld, and the files in Result.Large; with an error nothing is confirmed. Unavailable and
+	// Misconfigured tell the core how to try again. Sync is called for many destinations at once, but for the
+	// same sync block and destination never twice at once, except that one call that is Beside may run at the
+	// same time as another that is not. When ctx ends it stops soon and leaves no half-written file under its
+	// final name. It calls progress from one goroutine at a time, and not after it has returned.
 	Sync(ctx context.Context, req SyncRequest, progress func(Progress)) (Result, error)
 }
 
@@ -97,9 +98,20 @@ type SyncRequest struct {
 	// says so in Result.Withheld.
 	MaxDelete uint64
 	Changes   []Change // at least one, no path twice
-	List      bool     // name every difference in Progress
-	DryRun    bool     // change nothing at the destination: list the differences
-	Config    any      // what Config returned, filled; nil when not Configurable
+	// MaxSize is in bytes: regular files larger than that are better left out and named in Result.Large. Each
+	// is then sent by a call of its own, which is Beside, while others go on. 0 = send all.
+	MaxSize uint64
+	// Beside tells that another call may run at the same time. This one touches nothing but the paths of its
+	// changes, all with ScopePath, and directories above them. Where that is not enough, because such a
+	// directory was missing at the destination, its path is one that failed.
+	Beside bool
+	// Busy are paths that a call which is Beside is at work on: neither they, nor what is below them, nor
+	// temporary files of theirs are changed at the destination. A DryRun looks at them all the same, but not
+	// at temporary files.
+	Busy   []string
+	List   bool // name every difference in Progress
+	DryRun bool // change nothing at the destination: list the differences
+	Config any  // what Config returned, filled; nil when not Configurable
 }
 
 // Progress is how far a Sync has come.
@@ -146,11 +158,14 @@ func (k DifferenceKind) String() string {
 
 // Result is the outcome of a Sync.
 type Result struct {
-	Files    uint64 // created or changed at the destination
-	Created  uint64 // of Files, those that the destination did not have
-	Deleted  uint64
-	Bytes    uint64 // of content sent
-	Failed   []PathError
+	Files   uint64 // created or changed at the destination
+	Created uint64 // of Files, those that the destination did not have
+	Deleted uint64
+	Bytes   uint64 // of content sent
+	Failed  []PathError
+	// Large are files that were left out because of SyncRequest.MaxSize. One that is certainly the same at the
+	// destination need not be among them. At most 1,000, of 1 MiB in all.
+	Large    []string
 	Entries  uint64   // of the source, where the request compared all of it; 0 = not counted
 	Withheld Withheld // deletions that were left out
 }

@@ -103,7 +103,7 @@ func (s *server) Sync(req *pluginpb.SyncRequest, stream grpc.ServerStreamingServ
 	if err != nil {
 		return toStatus(ctx, Misconfigured(err))
 	}
-	over, err := s.turns.take(ctx, turn{req.GetSync(), endpointFromProto(req.GetDestination())})
+	over, err := s.turns.take(ctx, turn{req.GetSync(), endpointFromProto(req.GetDestination()), req.GetBeside()})
 	if err != nil {
 		return toStatus(ctx, err)
 	}
@@ -118,6 +118,9 @@ func (s *server) Sync(req *pluginpb.SyncRequest, stream grpc.ServerStreamingServ
 		Delete:      req.GetDelete(),
 		MaxDelete:   req.GetMaxDelete(),
 		Changes:     changesFromProto(req.GetChanges()),
+		MaxSize:     req.GetMaxSize(),
+		Beside:      req.GetBeside(),
+		Busy:        pathsFromProto(req.GetBusy()),
 		List:        req.GetList(),
 		DryRun:      req.GetDryRun(),
 		Config:      config,

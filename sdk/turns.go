@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// turns lets one call at a time through for each sync block and destination. A host that gives a call up
+// turns lets one call at a time through for each sync block and destination, and one that is beside. A host that gives a call up
 // does not wait for its end, and the next one must not meet it.
 type turns struct {
 	mu   sync.Mutex
@@ -15,6 +15,7 @@ type turns struct {
 type turn struct {
 	sync        string
 	destination Endpoint
+	beside      bool
 }
 
 // take waits for its turn, which lasts until the returned function is called. The error is that of ctx.

@@ -16,9 +16,11 @@ type caps struct {
 	missingArgs bool
 	// nanoseconds: it compares times exactly (--modify-window=-1); rsync before 3.1.3 compares seconds.
 	nanoseconds bool
+	// skips: it names the files that it leaves out because of their size (--info=skip); rsync before 3.1 cannot.
+	skips bool
 }
 
-var allCaps = caps{missingArgs: true, nanoseconds: true}
+var allCaps = caps{missingArgs: true, nanoseconds: true, skips: true}
 
 // probedCaps are caps with what they were found for.
 type probedCaps struct {
@@ -42,6 +44,8 @@ func (c caps) downgrade(code int, stderr string) (caps, bool) {
 			next.missingArgs = false
 		case strings.HasPrefix(g[1], "-@") || strings.HasPrefix(g[1], "--modify-window"):
 			next.nanoseconds = false
+		case strings.HasPrefix(g[1], "--info"):
+			next.skips = false
 		}
 	}
 	return next, next != c
@@ -79,6 +83,9 @@ func (s *session) probe(ctx context.Context) (caps, error) {
 	for {
 		args := s.commonArgs(c)
 		args = append(args, "-n", "--from0", "--files-from=-")
+		if c.skips {
+			args = append(args, "--info=skip")
+		}
 		switch {
 		case !s.req.Delete:
 			list = nil // the options alone are in question

@@ -16,7 +16,10 @@ import (
 // was cut, it can no longer finish that file, which is all the better: it would be an old one.
 
 // temporary is the name that rsync gives to a file that is not complete.
-const temporary = ".*.[A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9]"
+const (
+	temporary       = ".*" + temporarySuffix
+	temporarySuffix = ".[A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9]"
+)
 
 // sweep removes what earlier tries of changes have left. It returns the changes to look at again.
 func (s *session) sweep(ctx context.Context, b *builder, changes []sdk.Change, last bool) ([]sdk.Change, error) {
@@ -27,11 +30,23 @@ func (s *session) sweep(ctx context.Context, b *builder, changes []sdk.Change, l
 	if err := s.probed(ctx); err != nil {
 		return nil, err
 	}
-	return s.do(ctx, s.sweepJob(dirs), func(p string) []string { return []string{p} }, last)
+	return s.do(ctx, s.sweepJob(dirs, s.sweepNames(changes)), func(p string) []string { return []string{p} }, last)
 }
 
-// sweepJob compares the temporary files directly in directories.
-func (s *session) sweepJob(dirs []string) job {
+// sweepNames returns patterns for the temporary files of changes. A call that runs beside another must not take
+// that one's.
+func (s *session) sweepNames(changes []sdk.Change) (names []string) {
+	if !s.req.Beside {
+		return []string{temporary}
+	}
+	for _, c := range changes {
+		names = append(names, temporaryName(c.Path))
+	}
+	return names
+}
+
+// sweepJob compares the temporary files of such names directly in directories.
+func (s *session) sweepJob(dirs, names []string) job {
 	j := job{shallow: true, compares: true, sweeps: true, thorough: []string{"--delete"}}
 	for _, dir := range dirs {
 		j.list = append(j.list, "./"+strings.TrimPrefix(dir+"/", "/"))
@@ -40,7 +55,11 @@ func (s *session) sweepJob(dirs []string) job {
 		j.rules = append(j.rules, "- "+partialDir+"/")
 	}
 	// Directories are shown, for the list names them, and kept. Of the rest only temporary files are looked at.
-	j.rules = append(j.rules, "P */", "S */", "+ "+temporary, "- *")
+	j.rules = append(j.rules, "P */", "S */")
+	for _, name := range names {
+		j.rules = append(j.rules, "+ "+name)
+	}
+	j.rules = append(j.rules, "- *")
 	return j
 }
 
@@ -91,7 +110,7 @@ func (s *session) beginAgain() []sdk.Change {
 	s.t.mu.Lock()
 	known := s.t.known[s.peer()]
 	s.t.mu.Unlock()
-	if s.req.Attempt > 1 && !known {
+	if s.req.Attempt > 1 && !known && !s.req.Beside {
 		return []sdk.Change{{Scope: sdk.ScopeSubtree}}
 	}
 	s.t.setKnown(s.peer(), true)

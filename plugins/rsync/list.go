@@ -17,7 +17,7 @@ import (
 const maxEntry = 4095
 
 // lstat looks at a path below the root without following it. "" is not asked for.
-type lstat func(path string) (fs.FileMode, error)
+type lstat func(path string) (mode fs.FileMode, size int64, err error)
 
 // work is a request taken apart, by what the file system holds now.
 type work struct {
@@ -26,6 +26,7 @@ type work struct {
 	entries []entry // for a run with a path list, sorted
 	trees   []string
 	levels  []string          // directories of which only what lies directly in them is compared
+	large   []string          // files that are left out because of their size, sorted
 	failed  map[string]string // paths that cannot be handled, with the reason
 }
 
@@ -45,6 +46,7 @@ const (
 	stateUnknown    state = iota
 	stateDir              // a directory
 	stateFile             // anything else
+	stateLarge            // a regular file above the limit
 	stateGone             // nothing; the parent is a directory
 	stateGoneEither       // as stateGone; excluded as a directory or as a file, but not as both
 )
@@ -56,6 +58,7 @@ func (s state) gone() bool { return s == stateGone || s == stateGoneEither }
 type builder struct {
 	filter *filter.Filter
 	delete bool
+	limit  uint64 // size of a file that is sent; 0 = any
 	lstat  lstat
 	states map[string]state // of the paths looked at
 	errs   map[string]error // why a state is unknown
@@ -101,6 +104,10 @@ func (b *builder) build(changes []sdk.Change) work {
 			w.trees = append(w.trees, p)
 			continue
 		}
+		if st == stateLarge {
+			w.large = append(w.large, p)
+			continue
+		}
 		e := entries[p]
 		if e == nil {
 			e = &entry{path: p, state: st}
@@ -113,6 +120,8 @@ func (b *builder) build(changes []sdk.Change) work {
 	}
 	slices.SortFunc(w.entries, func(a, b entry) int { return strings.Compare(a.path, b.path) })
 	slices.Sort(w.trees)
+	slices.Sort(w.large)
+	w.large = slices.Compact(w.large) // also for what was below it
 	return w
 }
 
@@ -134,11 +143,13 @@ func (b *builder) look(p string) state {
 	if st, ok := b.states[p]; ok {
 		return st
 	}
-	mode, err := b.lstat(p)
+	mode, size, err := b.lstat(p)
 	st := stateFile
 	switch {
 	case err == nil && mode.IsDir():
 		st = stateDir
+	case err == nil && mode.IsRegular() && b.limit > 0 && uint64(size) > b.limit:
+		st = stateLarge
 	case err == nil:
 	case isGone(err):
 		// ENOTDIR: the parent was replaced since it was looked at, so that p is gone as well.

@@ -14,31 +14,37 @@ import (
 	"github.com/filewatch/filewatch/sdk/filter"
 )
 
+// fakeLimit is the size of a small file in a fakeTree. One is larger whose name begins with "large".
+const fakeLimit = 10
+
 // fakeTree maps paths to what is there; true is a directory.
 type fakeTree map[string]bool
 
-func (f fakeTree) lstat(p string) (fs.FileMode, error) {
+func (f fakeTree) lstat(p string) (fs.FileMode, int64, error) {
 	for i := range len(p) {
 		if p[i] != '/' {
 			continue
 		}
 		if dir, ok := f[p[:i]]; !ok {
-			return 0, syscall.ENOENT
+			return 0, 0, syscall.ENOENT
 		} else if !dir {
-			return 0, syscall.ENOTDIR
+			return 0, 0, syscall.ENOTDIR
 		}
 	}
 	if strings.HasSuffix(p, "!") {
-		return 0, syscall.EACCES
+		return 0, 0, syscall.EACCES
 	}
 	dir, ok := f[p]
 	if !ok {
-		return 0, syscall.ENOENT
+		return 0, 0, syscall.ENOENT
 	}
 	if dir {
-		return fs.ModeDir, nil
+		return fs.ModeDir, 4096, nil
 	}
-	return 0, nil
+	if strings.HasPrefix(path.Base(p), "large") {
+		return 0, fakeLimit + 1, nil
+	}
+	return 0, fakeLimit, nil
 }
 
 func build(t fakeTree, f *filter.Filter, del bool, changes ...sdk.Change) work {

@@ -17,8 +17,8 @@ var modes = []struct {
 	caps caps
 }{
 	{"current", allCaps},
-	{"no missing args", caps{nanoseconds: true}},
-	{"seconds", caps{missingArgs: true}},
+	{"no missing args", caps{nanoseconds: true, skips: true}},
+	{"seconds", caps{missingArgs: true, skips: true}},
 	{"old", caps{}},
 }
 

@@ -46,6 +46,8 @@ type output struct {
 	counted map[string]bool // deletions that count already; see session.presume
 	again   uint64          // how many of deleted are among them
 
+	over map[string]bool // files that were left out because of their size, a bit more than maxOver at most; nil = none are
+
 	progress func(*output) // nil = not wanted
 	reported time.Time
 	listing  bool             // keep differences
@@ -63,6 +65,10 @@ func (o *output) Write(p []byte) (int, error) {
 }
 
 func (o *output) line(line string) {
+	// Another file may have such a name: it is looked at once more then.
+	if name, ok := strings.CutSuffix(line, overSize); ok && o.over != nil && len(o.over) <= maxOver {
+		o.over[cleanName(name)] = true
+	}
 	if it, ok := parseItem(line); ok {
 		o.item(it)
 		return

@@ -125,7 +125,7 @@ func (s *session) there(dirs []string) []string {
 	var list []string
 	for _, dir := range dirs {
 		if dir != "" {
-			if mode, err := s.lstat(dir); err == nil && !mode.IsDir() || isGone(err) {
+			if mode, _, err := s.lstat(dir); err == nil && !mode.IsDir() || isGone(err) {
 				continue
 			}
 		}

@@ -1,6 +1,9 @@
 package rsync
 
-import "strings"
+import (
+	"maps"
+	"strings"
+)
 
 // maxPresumed bounds what is remembered of presumed removals: some 10 MiB.
 const maxPresumed = 100_000
@@ -23,6 +26,8 @@ func (s *session) presume(j job, out *outcome) {
 		return
 	}
 	s.died = s.died || !out.ran()
+	maps.Copy(s.over, out.stdout.over)
+	s.overMore = s.overMore || len(s.over) > maxOver
 	known := out.stdout.deleted - out.stdout.again
 	var presumed uint64
 	switch {

@@ -54,9 +54,13 @@ type transport struct {
 }
 
 // peer is what one connection and one probe are for.
+//
+// Calls that are beside have a connection to themselves: on a shared one the small files of the others would
+// wait behind what is in its buffers.
 type peer struct {
 	sync        string
 	destination sdk.Endpoint
+	beside      bool
 }
 
 var (

@@ -89,6 +89,11 @@ type mode struct {
 
 const noLimit = -1
 
+// suitsStandby reports whether a run of a job touches nothing but what its list names.
+func (j job) suitsStandby(m mode) bool {
+	return j.shallow && !j.compares && m == (mode{limit: noLimit})
+}
+
 // commonArgs are the arguments that all runs of a session share.
 func (s *session) commonArgs(c caps) []string {
 	cfg := s.config
@@ -160,6 +165,7 @@ func (s *session) pathsJob(entries []entry) job {
 // treesJob compares subtrees in full: those in the list, or the whole root.
 func (s *session) treesJob(list []string) job {
 	j := job{flags: []string{"--recursive"}, list: list, full: list == nil, compares: s.req.Delete}
+	j.flags = append(j.flags, s.sizeArgs()...)
 	if j.full {
 		j.flags = append(j.flags, "--stats") // tells the number of entries
 	}
@@ -192,7 +198,7 @@ func (s *session) args(j job, m mode) []string {
 		args = append(args, "--dry-run")
 	}
 	if !j.unfiltered {
-		args = append(args, s.excludeArgs()...)
+		args = append(args, s.excludeArgs(j, m)...)
 	}
 	for _, rule := range j.rules {
 		args = append(args, "--filter="+rule)
@@ -218,13 +224,16 @@ func (s *session) run(ctx context.Context, j job, m mode) (*outcome, error) {
 // runOn runs a job on the standby, if there is one for it, or else on an rsync of its own. Those that a
 // standby could have run are followed by one.
 func (s *session) runOn(ctx context.Context, args []string, j job, m mode) (*outcome, error) {
-	suits := j.shallow && m == (mode{limit: noLimit})
+	suits := j.suitsStandby(m)
 	if suits {
 		if out, err := s.runStandby(ctx, args, j, m); out != nil || err != nil {
 			return out, err
 		}
 	}
 	out := s.outcome(m)
+	if !j.shallow && s.sizeArgs() != nil {
+		out.stdout.over = map[string]bool{}
+	}
 	// What it removes in earnest was never the source's.
 	out.stdout.listing = out.stdout.listing && !(j.sweeps && !m.dry)
 	err := s.rsync(ctx, args, j.list, out)

@@ -198,7 +198,7 @@ func TestConnectionIsKilled(t *testing.T) {
 		old := f.masters()
 		end.do(old[0])
 		proc.WaitGone(t, old, 5*time.Second)
-		f.tr.conns[peer{f.req.Sync, f.req.Destination}].next = time.Time{} // no pause
+		f.tr.conns[peer{sync: f.req.Sync, destination: f.req.Destination}].next = time.Time{} // no pause
 		f.write(f.src, end.name)
 		f.sync(paths(end.name)...)
 		if now := f.masters(); len(now) != 1 || now[0] == old[0] {
@@ -216,7 +216,7 @@ func TestWithoutSharedConnection(t *testing.T) {
 		f.write(f.src, "a")
 		f.sync(paths("a")...)
 		if lines == nil {
-			c := f.tr.conns[peer{f.req.Sync, f.req.Destination}]
+			c := f.tr.conns[peer{sync: f.req.Sync, destination: f.req.Destination}]
 			c.next = time.Now().Add(time.Hour)
 			pids := f.masters()
 			f.must(proc.Kill(pids[0], syscall.SIGKILL))

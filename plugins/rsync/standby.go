@@ -46,7 +46,8 @@ type standby struct {
 // prepare starts a standby that will take runs with these arguments, which end before the source. One
 // that cannot be started is not missed.
 func (s *session) prepare(ctx context.Context, args []string) {
-	if s.config.Standby <= 0 || s.config.Timeout < minStandbyTimeout || s.source() == "" || ctx.Err() != nil {
+	// A large file can wait for a connection.
+	if s.req.Beside || s.config.Standby <= 0 || s.config.Timeout < minStandbyTimeout || s.source() == "" || ctx.Err() != nil {
 		return
 	}
 	b := &standby{

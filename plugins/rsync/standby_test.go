@@ -34,7 +34,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 func (f *fixture) onStandby() *standby {
 	f.tr.mu.Lock()
 	defer f.tr.mu.Unlock()
-	return f.tr.standbys[peer{f.req.Sync, f.req.Destination}]
+	return f.tr.standbys[peer{sync: f.req.Sync, destination: f.req.Destination}]
 }
 
 // prime makes a first transfer, after which a standby waits, connected and ready.
@@ -425,7 +425,7 @@ func TestStandbyDropped(t *testing.T) {
 			b := f.prime()
 			f.write(f.src, "a")
 			f.must(os.RemoveAll(f.dst))
-			f.tr.dropStandby(peer{f.req.Sync, f.req.Destination})
+			f.tr.dropStandby(peer{sync: f.req.Sync, destination: f.req.Destination})
 			b.process.Wait()
 			proc.WaitGone(t, f.atDestination(), 5*time.Second)
 			if f.exists("") {

@@ -221,12 +221,12 @@ func (s *session) doubts(j job, out *outcome, last bool) []sdk.Change {
 		if i > 0 && len(doubts) > 0 && doubts[len(doubts)-1].Covers(p) {
 			continue
 		}
-		if last {
+		if last || s.req.Beside {
 			s.failed[p] = "the destination had lost this directory: it is compared with the next try"
 		}
 		doubts = append(doubts, sdk.Change{Path: p, Scope: sdk.ScopeSubtree})
 	}
-	if last {
+	if last || s.req.Beside {
 		return nil
 	}
 	if len(doubts) > 0 {

@@ -34,10 +34,14 @@ type session struct {
 	// presumed are the removals that count although nobody knows whether they were carried out.
 	presumed map[string]bool
 	failed   map[string]string // path → why
+	busy     int               // how many of the filter's patterns, the first ones, are about req.Busy
+	large    map[string]bool   // files that are left out because of their size
+	over     map[string]bool   // files that rsync has left out because of it
+	overMore bool              // there were too many to remember
 }
 
 // peer is what the session's connection and probe are kept under.
-func (s *session) peer() peer { return peer{s.req.Sync, s.req.Destination} }
+func (s *session) peer() peer { return peer{s.req.Sync, s.req.Destination, s.req.Beside} }
 
 // Sync implements sdk.Transport.
 func (t *transport) Sync(ctx context.Context, req sdk.SyncRequest, progress func(sdk.Progress)) (sdk.Result, error) {
@@ -70,9 +74,13 @@ func (t *transport) open(req sdk.SyncRequest, progress func(sdk.Progress)) (*ses
 	if text := checkEndpoint(req.Destination); text != "" {
 		return nil, sdk.Misconfigured(fmt.Errorf("destination %s: %s", req.Destination, text))
 	}
-	patterns := req.Exclude
+	if req.DryRun {
+		req.MaxSize = 0
+	}
+	busy := busyPatterns(req)
+	patterns := append(slices.Clone(busy), req.Exclude...)
 	if cfg.Partial {
-		patterns = append(slices.Clone(patterns), partialDir+"/")
+		patterns = append(patterns, partialDir+"/")
 	}
 	f, err := filter.Parse(patterns)
 	if err != nil {
@@ -83,6 +91,9 @@ func (t *transport) open(req sdk.SyncRequest, progress func(sdk.Progress)) (*ses
 		req:    req,
 		config: cfg,
 		filter: f,
+		busy:   len(busy),
+		large:  map[string]bool{},
+		over:   map[string]bool{},
 		count:  counter{progress: progress},
 		failed: map[string]string{},
 	}
@@ -114,14 +125,17 @@ func (s *session) sync(ctx context.Context) error {
 		}
 		changes = again
 	}
-	return nil
+	return s.leaveLarge(ctx)
 }
 
 // round transfers changes and returns those that have to be looked at again; none in the last round.
 func (s *session) round(ctx context.Context, changes []sdk.Change, last bool) ([]sdk.Change, error) {
-	b := builder{filter: s.filter, delete: s.req.Delete, lstat: s.lstat}
+	b := builder{filter: s.filter, delete: s.req.Delete, limit: s.req.MaxSize, lstat: s.lstat}
 	w := b.build(changes)
 	maps.Copy(s.failed, w.failed)
+	for _, p := range w.large {
+		s.large[p] = true
+	}
 	w, err := s.ahead(ctx, w)
 	if err != nil {
 		return nil, err
@@ -144,19 +158,23 @@ func (s *session) round(ctx context.Context, changes []sdk.Change, last bool) ([
 	return again, nil
 }
 
-// excludeArgs are the filter's arguments. rsync itself excludes the directory of partial files.
-func (s *session) excludeArgs() []string {
-	args := s.filter.RsyncArgs()
-	return args[:len(s.req.Exclude)]
+// excludeArgs are the filter's arguments for a run. rsync itself excludes the directory of partial files.
+func (s *session) excludeArgs(j job, m mode) []string {
+	args := s.filter.RsyncArgs()[:s.busy+len(s.req.Exclude)]
+	if j.suitsStandby(m) {
+		// It touches nothing but what its list names, and that is not busy. Its arguments must not change.
+		return args[s.busy:]
+	}
+	return args
 }
 
 // lstat implements lstat below the root.
-func (s *session) lstat(p string) (fs.FileMode, error) {
+func (s *session) lstat(p string) (fs.FileMode, int64, error) {
 	info, err := os.Lstat(withSlash(s.req.Source) + p)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return info.Mode(), nil
+	return info.Mode(), info.Size(), nil
 }
 
 // checkRoot returns an error unless the root is the directory that it was when the request began.

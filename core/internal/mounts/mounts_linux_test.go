@@ -265,10 +265,10 @@ func TestOtherMounts(t *testing.T) {
 		}
 		held(t, tr, "mounted", want...)
 		for _, h := range tr.Held() {
-			f, err := filter.Parse([]string{Pattern(h.Path)})
+			f, err := filter.Parse([]string{filter.Literal(h.Path)})
 			must(t, err)
 			if !f.Excluded(h.Path, true) || !f.Excluded(h.Path+"/x", false) || f.Excluded(h.Path+"x", true) || f.Excluded("directory/"+h.Path, true) {
-				t.Errorf("%q does not stand for %q", Pattern(h.Path), h.Path)
+				t.Errorf("%q does not stand for %q", filter.Literal(h.Path), h.Path)
 			}
 		}
 		for _, n := range want {

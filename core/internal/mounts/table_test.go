@@ -4,12 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 
-	"github.com/filewatch/filewatch/sdk/filter"
 	"github.com/filewatch/filewatch/sdk/mountinfo"
-	"github.com/filewatch/filewatch/sdk/plugintest/tree"
 )
 
 func TestVisible(t *testing.T) {
@@ -50,30 +47,6 @@ func FuzzVisible(f *testing.F) {
 			if p == "" {
 				t.Error("the root is below itself")
 			}
-		}
-	})
-}
-
-func FuzzPattern(f *testing.F) {
-	for _, n := range tree.HostileNames() {
-		f.Add(n)
-	}
-	f.Add(strings.Repeat("long*/", 900) + "x")
-	f.Fuzz(func(t *testing.T, path string) {
-		for name := range strings.SplitSeq(path, "/") {
-			if name == "" || name == "." || name == ".." || len(name) > 255 || strings.Contains(name, "\x00") {
-				return
-			}
-		}
-		p, err := filter.Parse([]string{Pattern(path)})
-		if err != nil {
-			t.Fatalf("%q: %v", path, err)
-		}
-		if !p.Excluded(path, true) || !p.Excluded(path+"/x", false) {
-			t.Errorf("%q is not excluded by %q", path, Pattern(path))
-		}
-		if len(path) < 1000 && p.Excluded(path+"x", false) {
-			t.Errorf("%q is excluded by %q", path+"x", Pattern(path))
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/queue"
 	"github.com/filewatch/filewatch/sdk"
+	"github.com/filewatch/filewatch/sdk/filter"
 )
 
 const (
@@ -130,7 +131,7 @@ func (d *Destination) request(changes []sdk.Change) sdk.SyncRequest {
 // heldPatterns exclude the subtrees that nobody knows: they are neither sent nor deleted.
 func (d *Destination) heldPatterns() (patterns []string) {
 	for _, h := range d.heldMounts() {
-		patterns = append(patterns, mounts.Pattern(h.Path))
+		patterns = append(patterns, filter.Literal(h.Path))
 	}
 	return patterns
 }

@@ -1384,9 +1384,18 @@ type SyncRequest struct {
 	// With delete: how many more entries may be removed than are created; so a rename needs none. A call
 	// that would remove more removes fewer, if it can tell before it begins none, and says so in
 	// Result.withheld. 0 = any number.
-	MaxDelete     uint64 `protobuf:"varint,10,opt,name=max_delete,json=maxDelete,proto3" json:"max_delete,omitempty"`
-	List          bool   `protobuf:"varint,11,opt,name=list,proto3" json:"list,omitempty"`                   // name every difference in Progress
-	DryRun        bool   `protobuf:"varint,12,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"` // change nothing at the destination: list the differences
+	MaxDelete uint64 `protobuf:"varint,10,opt,name=max_delete,json=maxDelete,proto3" json:"max_delete,omitempty"`
+	List      bool   `protobuf:"varint,11,opt,name=list,proto3" json:"list,omitempty"`                   // name every difference in Progress
+	DryRun    bool   `protobuf:"varint,12,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"` // change nothing at the destination: list the differences
+	// In bytes: regular files larger than that are better left out and named in Result.large. Each is then
+	// sent by a call of its own, with beside, while others go on. 0, or not known to the plugin: send all.
+	MaxSize uint64 `protobuf:"varint,13,opt,name=max_size,json=maxSize,proto3" json:"max_size,omitempty"`
+	// Another call may run at the same time: touch nothing but the paths of the changes, all with SCOPE_PATH,
+	// and directories above them. If such a directory was missing at the destination, its path has failed.
+	Beside bool `protobuf:"varint,14,opt,name=beside,proto3" json:"beside,omitempty"`
+	// Paths that a call with beside is at work on: neither they, nor what is below them, nor temporary files of
+	// theirs are changed at the destination. With dry_run they are looked at, temporary files are not.
+	Busy          [][]byte `protobuf:"bytes,15,rep,name=busy,proto3" json:"busy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1503,6 +1512,27 @@ func (x *SyncRequest) GetDryRun() bool {
 		return x.DryRun
 	}
 	return false
+}
+
+func (x *SyncRequest) GetMaxSize() uint64 {
+	if x != nil {
+		return x.MaxSize
+	}
+	return 0
+}
+
+func (x *SyncRequest) GetBeside() bool {
+	if x != nil {
+		return x.Beside
+	}
+	return false
+}
+
+func (x *SyncRequest) GetBusy() [][]byte {
+	if x != nil {
+		return x.Busy
+	}
+	return nil
 }
 
 type SyncResponse struct {
@@ -1729,16 +1759,20 @@ func (x *Difference) GetKind() Difference_Kind {
 	return Difference_KIND_UNSPECIFIED
 }
 
-// Result confirms every change of the request except those in failed and deletions in withheld.
+// Result confirms every change of the request except those in failed, deletions in withheld, and the files
+// in large.
 type Result struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Files         uint64                 `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"` // created or changed at the destination
-	Deleted       uint64                 `protobuf:"varint,2,opt,name=deleted,proto3" json:"deleted,omitempty"`
-	Bytes         uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`      // of content sent
-	Failed        []*PathError           `protobuf:"bytes,4,rep,name=failed,proto3" json:"failed,omitempty"`     // at most 1 MiB in all; past that, common parents
-	Entries       uint64                 `protobuf:"varint,5,opt,name=entries,proto3" json:"entries,omitempty"`  // of the source, where the request compared all of it; 0 = not counted
-	Withheld      *Withheld              `protobuf:"bytes,6,opt,name=withheld,proto3" json:"withheld,omitempty"` // unset: none
-	Created       uint64                 `protobuf:"varint,7,opt,name=created,proto3" json:"created,omitempty"`  // of files, those that the destination did not have
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Files    uint64                 `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"` // created or changed at the destination
+	Deleted  uint64                 `protobuf:"varint,2,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Bytes    uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`      // of content sent
+	Failed   []*PathError           `protobuf:"bytes,4,rep,name=failed,proto3" json:"failed,omitempty"`     // at most 1 MiB in all; past that, common parents
+	Entries  uint64                 `protobuf:"varint,5,opt,name=entries,proto3" json:"entries,omitempty"`  // of the source, where the request compared all of it; 0 = not counted
+	Withheld *Withheld              `protobuf:"bytes,6,opt,name=withheld,proto3" json:"withheld,omitempty"` // unset: none
+	Created  uint64                 `protobuf:"varint,7,opt,name=created,proto3" json:"created,omitempty"`  // of files, those that the destination did not have
+	// Files that were left out because of max_size; at most 1,000, of 1 MiB in all. One that is certainly the same at the
+	// destination need not be among them.
+	Large         [][]byte `protobuf:"bytes,8,rep,name=large,proto3" json:"large,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1820,6 +1854,13 @@ func (x *Result) GetCreated() uint64 {
 		return x.Created
 	}
 	return 0
+}
+
+func (x *Result) GetLarge() [][]byte {
+	if x != nil {
+		return x.Large
+	}
+	return nil
 }
 
 // Withheld tells of entries that stayed at the destination because of max_delete. Everything else of the
@@ -2382,7 +2423,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n" +
 	"\x04host\x18\x03 \x01(\tR\x04host\x12\x12\n" +
 	"\x04port\x18\x04 \x01(\rR\x04port\x12\x12\n" +
-	"\x04path\x18\x05 \x01(\fR\x04path\"\xfa\x02\n" +
+	"\x04path\x18\x05 \x01(\fR\x04path\"\xc1\x03\n" +
 	"\vSyncRequest\x12\x12\n" +
 	"\x04sync\x18\x01 \x01(\tR\x04sync\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
@@ -2398,7 +2439,10 @@ const file_plugin_proto_rawDesc = "" +
 	"max_delete\x18\n" +
 	" \x01(\x04R\tmaxDelete\x12\x12\n" +
 	"\x04list\x18\v \x01(\bR\x04list\x12\x17\n" +
-	"\adry_run\x18\f \x01(\bR\x06dryRun\"\x8d\x01\n" +
+	"\adry_run\x18\f \x01(\bR\x06dryRun\x12\x19\n" +
+	"\bmax_size\x18\r \x01(\x04R\amaxSize\x12\x16\n" +
+	"\x06beside\x18\x0e \x01(\bR\x06beside\x12\x12\n" +
+	"\x04busy\x18\x0f \x03(\fR\x04busy\"\x8d\x01\n" +
 	"\fSyncResponse\x12;\n" +
 	"\bprogress\x18\x01 \x01(\v2\x1d.filewatch.plugin.v1.ProgressH\x00R\bprogress\x125\n" +
 	"\x06result\x18\x02 \x01(\v2\x1b.filewatch.plugin.v1.ResultH\x00R\x06resultB\t\n" +
@@ -2419,7 +2463,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\fKIND_MISSING\x10\x01\x12\x12\n" +
 	"\x0eKIND_DIFFERENT\x10\x02\x12\x0e\n" +
 	"\n" +
-	"KIND_EXTRA\x10\x03\"\xf5\x01\n" +
+	"KIND_EXTRA\x10\x03\"\x8b\x02\n" +
 	"\x06Result\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x18\n" +
 	"\adeleted\x18\x02 \x01(\x04R\adeleted\x12\x14\n" +
@@ -2427,7 +2471,8 @@ const file_plugin_proto_rawDesc = "" +
 	"\x06failed\x18\x04 \x03(\v2\x1e.filewatch.plugin.v1.PathErrorR\x06failed\x12\x18\n" +
 	"\aentries\x18\x05 \x01(\x04R\aentries\x129\n" +
 	"\bwithheld\x18\x06 \x01(\v2\x1d.filewatch.plugin.v1.WithheldR\bwithheld\x12\x18\n" +
-	"\acreated\x18\a \x01(\x04R\acreated\"8\n" +
+	"\acreated\x18\a \x01(\x04R\acreated\x12\x14\n" +
+	"\x05large\x18\b \x03(\fR\x05large\"8\n" +
 	"\bWithheld\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x04R\x05count\x12\x16\n" +
 	"\x06sample\x18\x02 \x03(\fR\x06sample\"3\n" +

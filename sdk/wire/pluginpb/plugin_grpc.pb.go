@@ -378,7 +378,8 @@ type TransportServiceClient interface {
 	// is looked at during the call; the changes only say where. It streams any number of Progress and
 	// then exactly one Result. Nothing counts as transferred without a Result.
 	//
-	// filewatch never has two calls for the same sync block and destination running at once.
+	// filewatch never has two calls for the same sync block and destination running at once, except that one
+	// with beside may run at the same time as another without.
 	Sync(ctx context.Context, in *SyncRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SyncResponse], error)
 }
 
@@ -420,7 +421,8 @@ type TransportServiceServer interface {
 	// is looked at during the call; the changes only say where. It streams any number of Progress and
 	// then exactly one Result. Nothing counts as transferred without a Result.
 	//
-	// filewatch never has two calls for the same sync block and destination running at once.
+	// filewatch never has two calls for the same sync block and destination running at once, except that one
+	// with beside may run at the same time as another without.
 	Sync(*SyncRequest, grpc.ServerStreamingServer[SyncResponse]) error
 	mustEmbedUnimplementedTransportServiceServer()
 }
