@@ -16,6 +16,7 @@ import (
 
 	"github.com/filewatch/filewatch/core/internal/plan"
 	"github.com/filewatch/filewatch/core/internal/state"
+	"github.com/filewatch/filewatch/core/internal/transfer"
 	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 )
@@ -49,6 +50,7 @@ type Engine struct {
 	config  Config
 	world   world
 	keeper  *state.Keeper
+	slots   *transfer.Slots
 	started time.Time
 	begun   chan struct{} // closed when Run has begun
 
@@ -63,7 +65,7 @@ type Engine struct {
 
 // New returns an engine that does nothing yet.
 func New(c Config) *Engine {
-	e := &Engine{config: c, world: realWorld(), started: time.Now(), begun: make(chan struct{})}
+	e := &Engine{config: c, world: realWorld(), started: time.Now(), begun: make(chan struct{}), slots: transfer.NewSlots(c.Plan.MaxTransfers)}
 	if c.world != nil {
 		e.world = *c.world
 	}
@@ -76,7 +78,7 @@ func New(c Config) *Engine {
 
 // block returns a block of a plan that does nothing yet.
 func (e *Engine) block(p *plan.Plan, s plan.Sync, plugins Plugins, former budgets) *syncBlock {
-	return newSyncBlock(s, p.Files(s), plugins, e.keeper.Open(s.Name), former, e.world, e.config.Logger)
+	return newSyncBlock(s, p.Files(s), plugins, e.keeper.Open(s.Name), former, e.slots, e.world, e.config.Logger)
 }
 
 // start has a block run. e.mu is held.

@@ -19,6 +19,7 @@ func (e *Engine) Reload(p *plan.Plan, plugins Plugins) Changes {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()
 	<-e.begun
+	e.slots.Set(p.MaxTransfers)
 	before := e.blocks()
 	next, changes := compare(before, p)
 	var gone []*syncBlock

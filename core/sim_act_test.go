@@ -218,7 +218,7 @@ func (s *simulation) disturbRoot() {
 		case 1:
 			idle := true
 			for _, d := range s.dests {
-				idle = idle && d.active == 0
+				idle = idle && len(d.running) == 0
 			}
 			if p := s.pick(s.rng, true); p != "" && idle {
 				s.note("schedule", "something is mounted over %s", p)

@@ -62,6 +62,8 @@ var simBugs = []simBug{
 	{name: "the guard knows nothing of identity", look: func(_ *simWorld, l guard.Looker) guard.Looker { return alike{l} }},
 	{name: "holds are forgotten at a restart", store: func(_ *simWorld, s state.Store) state.Store { return lenient{s} }},
 	{name: "a watcher that is away counts as watching", watcher: func(_ *simWorld, w sdk.Watcher) sdk.Watcher { return clinging{w} }},
+	{name: "large files are left out and forgotten", transport: after(func(r *sdk.Result, _ *error) { r.Large = nil })},
+	{name: "what is busy is sent", transport: before(func(r *sdk.SyncRequest) { r.Busy = nil })},
 	{name: "nothing is remembered", store: func(_ *simWorld, s state.Store) state.Store { return forgetful{s} }},
 }
 
@@ -128,7 +130,7 @@ func (w *simWorld) busy() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, d := range w.dests {
-		if d.active > 0 {
+		if len(d.running) > 0 {
 			return true
 		}
 	}

@@ -38,7 +38,7 @@ func (s *simulation) reload() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, d := range s.dests {
-			if d.active > 0 && s.alive {
+			if len(d.running) > 0 && s.alive {
 				s.violated("%s: a block that is gone still transfers", d.endpoint)
 			}
 		}

@@ -25,6 +25,8 @@ func (c *simCall) rename(ctx context.Context) error {
 		w.mu.Lock()
 		if c.movable(ch) {
 			for _, p := range d.tree.paths(ch.From) {
+				c.touch(p)
+				c.touch(ch.Path + p[len(ch.From):])
 				d.tree[ch.Path+p[len(ch.From):]] = d.tree[p]
 				delete(d.tree, p)
 			}
@@ -50,6 +52,8 @@ func (c *simCall) movable(ch sdk.Change) bool {
 	_, taken := far[ch.Path]
 	switch {
 	case !there, !vacated, n.dir && (ch.Scope != sdk.ScopeSubtree || !c.exclude.NamesOnly()):
+		return false
+	case c.busy(ch.Path), c.busy(ch.From), slices.ContainsFunc(c.req.Busy, func(b string) bool { return within(b, ch.From) || within(b, ch.Path) }):
 		return false
 	case c.exclude.ExcludedMissing(ch.Path), c.exclude.ExcludedMissing(ch.From):
 		return false

@@ -83,6 +83,9 @@ func newSimulation(seed uint64, bug simBug, root string) *simulation {
 	if s.rng.IntN(4) == 0 {
 		w.plan.Rescan = 10 * time.Minute
 	}
+	if s.simWorld.rng("large", 0).IntN(3) > 0 {
+		w.plan.LargeFile = 1
+	}
 	w.exclude, _ = filter.Parse(w.plan.Exclude)
 	for i := range 1 + s.rng.IntN(2) {
 		e := sdk.Endpoint{Path: fmt.Sprintf("/to%d", i)}

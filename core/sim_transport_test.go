@@ -89,7 +89,6 @@ func (t simTransport) begin(ctx context.Context, req sdk.SyncRequest, progress f
 	if d.calls > 1_000_000 {
 		panic("the engine calls the transport without end")
 	}
-	d.active++
 	c := &simCall{
 		w: w, d: d, daemon: t.daemon, name: "send " + d.endpoint.Path, rng: w.rng(d.endpoint.Path, d.calls),
 		req: req, progress: progress, root: w.identity, approved: d.approved,
@@ -97,8 +96,20 @@ func (t simTransport) begin(ctx context.Context, req sdk.SyncRequest, progress f
 	c.exclude, _ = filter.Parse(req.Exclude)
 	c.full = req.Changes[0].Path == "" && req.Changes[0].Scope == sdk.ScopeSubtree
 	w.note(c.name, "call %d: %s", d.calls, describe(req))
-	if d.active > 1 {
-		w.violated("%s: two calls of the transport at once", d.endpoint)
+	for _, other := range d.running {
+		switch {
+		case other.req.Beside == req.Beside:
+			w.violated("%s: two calls of the transport at once", d.endpoint)
+		case req.DryRun || other.req.DryRun:
+		case req.Beside:
+			w.violated("%s: a call beside one that does not know of it", d.endpoint)
+		case !slices.Equal(req.Busy, []string{other.req.Changes[0].Path}):
+			w.violated("%s: a call that is not told to leave %v alone", d.endpoint, other.req.Changes)
+		}
+	}
+	d.running = append(d.running, c)
+	if req.Beside && (len(req.Changes) != 1 || req.Changes[0].Scope != sdk.ScopePath) {
+		w.violated("%s: a call of %v beside others", d.endpoint, req.Changes)
 	}
 	if w.paused && !req.DryRun {
 		w.violated("%s: a transfer while paused", d.endpoint)
@@ -150,6 +161,12 @@ func describe(req sdk.SyncRequest) string {
 	if req.List {
 		text += " list"
 	}
+	if req.Beside {
+		text += " beside"
+	}
+	for _, p := range req.Busy {
+		text += " without " + p
+	}
 	return fmt.Sprintf("%s/%d%s", req.ID, req.Attempt, text)
 }
 
@@ -157,7 +174,7 @@ func (c *simCall) end(err error) {
 	w := c.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c.d.active--
+	c.d.running = slices.DeleteFunc(c.d.running, func(o *simCall) bool { return o == c })
 	if !w.runs(c.daemon) {
 		return
 	}
@@ -213,6 +230,10 @@ func (c *simCall) sync(ctx context.Context) error {
 	if poison != "" && slices.ContainsFunc(c.req.Changes, func(ch sdk.Change) bool { return ch.Covers(poison) }) {
 		return errPlain
 	}
+	w.mu.Lock()
+	dir := w.view()[parentOf(c.req.Changes[0].Path)]
+	w.mu.Unlock()
+	defer c.disturb(dir)
 	if err := c.rename(ctx); err != nil {
 		return err
 	}
@@ -241,6 +262,33 @@ func (c *simCall) fail(path, text string) {
 		}
 	}
 	c.result.Failed = append(c.result.Failed, sdk.PathError{Path: path, Text: text})
+}
+
+// disturb sets the directory that a call beside others has written to back to what it was when the call began.
+func (c *simCall) disturb(was simNode) {
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
+	dir := parentOf(c.req.Changes[0].Path)
+	if n, ok := c.d.tree[dir]; ok && n.dir && was.dir && c.req.Beside && c.w.runs(c.daemon) {
+		c.d.tree[dir] = was
+	}
+}
+
+// busy reports whether a path is left to another call.
+func (c *simCall) busy(path string) bool {
+	return !c.req.DryRun && slices.ContainsFunc(c.req.Busy, func(b string) bool { return within(path, b) })
+}
+
+// leave reports whether a file is left out because of its size. w is locked.
+func (c *simCall) leave(l *listed, path string, n simNode) bool {
+	if c.req.DryRun || !n.large(c.req.MaxSize) {
+		return false
+	}
+	l.left = append(l.left, path)
+	if (c.d.tree[path] != n || c.rng.IntN(4) == 0) && !slices.Contains(c.result.Large, path) {
+		c.result.Large = append(c.result.Large, path)
+	}
+	return true
 }
 
 // differs notes a difference for who asked for a list.
@@ -302,7 +350,8 @@ type listed struct {
 	entries simTree
 	whole   map[string]bool // directories that are compared with their contents
 	gone    []string
-	dark    string // what is in it nobody knows; "" = everything is known
+	left    []string // files that are left out because of their size
+	dark    string   // what is in it nobody knows; "" = everything is known
 }
 
 // list looks at the source.
@@ -323,6 +372,7 @@ func (c *simCall) list(ctx context.Context, changes []sdk.Change) (*listed, erro
 		view := w.view()
 		n, there := view[ch.Path]
 		switch {
+		case c.busy(ch.Path):
 		case ch.Path == "":
 			if ch.Scope == sdk.ScopeSubtree {
 				c.listTree(l, view, "")
@@ -332,7 +382,7 @@ func (c *simCall) list(ctx context.Context, changes []sdk.Change) (*listed, erro
 			if !c.exclude.ExcludedMissing(ch.Path) {
 				l.gone = append(l.gone, ch.Path)
 			}
-		case c.exclude.Excluded(ch.Path, n.dir):
+		case c.exclude.Excluded(ch.Path, n.dir), c.leave(l, ch.Path, n):
 		default:
 			for p := parentOf(ch.Path); p != ""; p = parentOf(p) {
 				l.entries[p] = view[p]
@@ -351,7 +401,7 @@ func (c *simCall) list(ctx context.Context, changes []sdk.Change) (*listed, erro
 func (c *simCall) listTree(l *listed, view simTree, dir string) {
 	l.whole[dir] = true
 	for _, p := range view.paths(dir) {
-		if n := view[p]; p != dir && !c.exclude.Excluded(p, n.dir) {
+		if n := view[p]; p != dir && !c.exclude.Excluded(p, n.dir) && !c.busy(p) && !c.leave(l, p, n) {
 			l.entries[p] = n
 			if n.dir {
 				l.whole[p] = true
@@ -366,7 +416,7 @@ func (c *simCall) listTree(l *listed, view simTree, dir string) {
 		maps.DeleteFunc(l.whole, func(p string, _ bool) bool { return within(p, dark) })
 	}
 	if dir == "" {
-		c.result.Entries = uint64(len(l.entries))
+		c.result.Entries = uint64(len(l.entries) + len(l.left))
 	}
 }
 
@@ -433,6 +483,10 @@ func (c *simCall) send(l *listed, p string) (again []sdk.Change, err error) {
 		d.created = append(d.created, time.Now())
 	case was.dir && !now.dir:
 		doomed := d.tree.paths(p)
+		if slices.ContainsFunc(doomed, c.busy) {
+			c.fail(p, "a directory is in the way, and busy")
+			return nil, nil
+		}
 		if !c.req.Delete || !c.mayDelete(len(doomed)) {
 			c.fail(p, "a directory is in the way")
 			if c.req.Delete {
@@ -445,12 +499,17 @@ func (c *simCall) send(l *listed, p string) (again []sdk.Change, err error) {
 			c.remove(o)
 		}
 	}
+	c.touch(p)
 	d.tree[p] = now
 	c.result.Files++
 	c.differs(p, kind)
 	w.note(c.name, "puts %s: %v", p, now)
 	if now.dir && (!there || !was.dir) && !l.whole[p] {
 		// The destination had lost it, with what was in it.
+		if c.req.Beside {
+			c.fail(p, "had been lost")
+			return nil, nil
+		}
 		return []sdk.Change{{Path: p, Scope: sdk.ScopeSubtree}}, nil
 	}
 	return nil, nil
@@ -459,7 +518,10 @@ func (c *simCall) send(l *listed, p string) (again []sdk.Change, err error) {
 // doomed returns what is at the destination and not in the list, children first. w is locked.
 func (c *simCall) doomed(l *listed) (paths []string) {
 	for p, n := range c.d.tree {
-		if _, ok := l.entries[p]; ok || c.exclude.Excluded(p, n.dir) || l.dark != "" && within(p, l.dark) {
+		if slices.ContainsFunc(l.left, func(left string) bool { return within(p, left) }) {
+			continue
+		}
+		if _, ok := l.entries[p]; ok || c.exclude.Excluded(p, n.dir) || c.busy(p) || l.dark != "" && within(p, l.dark) {
 			continue
 		}
 		if l.whole[parentOf(p)] || slices.ContainsFunc(l.gone, func(g string) bool { return within(p, g) }) {
@@ -501,6 +563,8 @@ func (c *simCall) deleteGone(ctx context.Context, l *listed) error {
 		switch {
 		case c.rng.IntN(100) < c.flaky, d.bad == p:
 			c.fail(p, "cannot be deleted")
+		case slices.ContainsFunc(d.tree.paths(p), c.busy):
+			// Excluded, so that it stays without a word.
 		case len(d.tree.paths(p)) > 1:
 			c.fail(p, "is not empty")
 		default:
@@ -517,11 +581,24 @@ func (c *simCall) mayDelete(n int) bool {
 	return c.req.MaxDelete == 0 || c.result.Deleted+uint64(n) <= c.req.MaxDelete+c.result.Created
 }
 
+// touch checks that no other call is at work on a path. w is locked.
+func (c *simCall) touch(p string) {
+	for _, other := range c.d.running {
+		switch {
+		case c.req.Beside && p != c.req.Changes[0].Path && !within(c.req.Changes[0].Path, p) && !within(p, c.req.Changes[0].Path):
+			c.w.violated("%s: %q is changed beside others by a call of %v", c.d.endpoint, p, c.req.Changes)
+		case other != c && other.req.Beside && within(p, other.req.Changes[0].Path):
+			c.w.violated("%s: %q is in two calls at once", c.d.endpoint, p)
+		}
+	}
+}
+
 // remove deletes one entry of the destination, and checks that it may. w is locked.
 func (c *simCall) remove(p string) {
 	w, d := c.w, c.d
 	now := time.Now()
 	n := d.tree[p]
+	c.touch(p)
 	delete(d.tree, p)
 	c.result.Deleted++
 	c.deleted = append(c.deleted, now)
@@ -536,7 +613,10 @@ func (c *simCall) remove(p string) {
 	case w.root != rootThere:
 		w.violated("%s: %q is deleted while the source is %s", d.endpoint, p, w.root)
 	}
-	recent := len(c.deleted)
+	recent := 0
+	for _, running := range d.running {
+		recent += len(running.deleted)
+	}
 	for _, at := range d.deleted {
 		if now.Sub(at) < 10*time.Minute {
 			recent++

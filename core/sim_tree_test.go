@@ -24,6 +24,17 @@ func (n simNode) String() string {
 	return fmt.Sprintf("file %d", n.version)
 }
 
+// size returns how large a file is: 2 is large.
+func (n simNode) size() int64 {
+	if n.version%4 == 1 {
+		return 2
+	}
+	return 1
+}
+
+// large reports whether it is a file that a call leaves out.
+func (n simNode) large(max uint64) bool { return !n.dir && max > 0 && n.size() > int64(max) }
+
 // simTree is a tree by its paths, the root left out.
 type simTree map[string]simNode
 

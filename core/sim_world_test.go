@@ -112,7 +112,7 @@ type traceLine struct {
 type simDest struct {
 	endpoint sdk.Endpoint
 	tree     simTree
-	active   int       // calls under way
+	running  []*simCall
 	calls    int       // ever
 	ended    time.Time // the last call that was to change something
 	synced   int       // "in sync" was logged
@@ -239,7 +239,19 @@ func (w *simWorld) Mounted(guard.Path) bool { return true }
 // simInfo is what Lstat tells.
 type simInfo struct {
 	fs.FileInfo
+	node    simNode
 	changed time.Time
+}
+
+func (i simInfo) Size() int64 { return i.node.size() }
+
+func (i simInfo) IsDir() bool { return i.node.dir }
+
+func (i simInfo) Mode() fs.FileMode {
+	if i.node.dir {
+		return fs.ModeDir
+	}
+	return 0
 }
 
 func (i simInfo) ModTime() time.Time { return i.changed }
@@ -257,7 +269,8 @@ func (w *simWorld) lstat(path string) (os.FileInfo, error) {
 	if rel == "." {
 		rel = ""
 	}
-	if _, ok := w.view()[rel]; !ok && (rel != "" || w.root != rootThere) {
+	node, ok := w.view()[rel]
+	if !ok && (rel != "" || w.root != rootThere) {
 		return nil, fs.ErrNotExist
 	}
 	changed := simEpoch
@@ -269,7 +282,7 @@ func (w *simWorld) lstat(path string) (os.FileInfo, error) {
 			}
 		}
 	}
-	return simInfo{changed: changed}, nil
+	return simInfo{node: node, changed: changed}, nil
 }
 
 // simStore is a store as one daemon sees it: what a dead one saves is lost.

@@ -41,7 +41,7 @@ type budgets map[sdk.Endpoint]*guard.Budget
 
 // newSyncBlock returns a block that does nothing yet. Former are the budgets of blocks that it takes the place
 // of, perhaps.
-func newSyncBlock(s plan.Sync, files []plan.PluginFile, plugins Plugins, record *state.Record, former budgets, w world, logger hclog.Logger) *syncBlock {
+func newSyncBlock(s plan.Sync, files []plan.PluginFile, plugins Plugins, record *state.Record, former budgets, slots *transfer.Slots, w world, logger hclog.Logger) *syncBlock {
 	logger = logger.With("sync", s.Name)
 	b := &syncBlock{plan: s, files: files, record: record, logger: logger, budgets: budgets{}, term: newTerm()}
 	exclude, err := filter.Parse(s.Exclude)
@@ -89,6 +89,7 @@ func newSyncBlock(s plan.Sync, files []plan.PluginFile, plugins Plugins, record 
 			Destination: destination,
 			Exclude:     s.Exclude,
 			Delete:      s.Delete,
+			LargeFile:   s.LargeFile,
 			Transport:   plugins.Transport(s.Transport.Plugin),
 			ConfigJSON:  s.Transport.Config,
 			Queue:       dirty,
@@ -96,6 +97,7 @@ func newSyncBlock(s plan.Sync, files []plan.PluginFile, plugins Plugins, record 
 			Budget:      budget,
 			Mounts:      b.mounts,
 			Watch:       b.root,
+			Slots:       slots,
 			Record:      record,
 			Lstat:       w.lstat,
 			Logger:      logger.With("destination", destination.String()),

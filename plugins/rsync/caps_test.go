@@ -15,11 +15,11 @@ func TestDowngrade(t *testing.T) {
 		want   caps
 		ok     bool
 	}{
-		{"3.4.3 and 3.2.7 of Debian 12", allCaps, 2, "ERROR: invalid file mode 00 for .filewatch-probe-X\nrsync error: protocol incompatibility (code 2) at flist.c(930) [Receiver=3.2.7]", caps{nanoseconds: true}, true},
-		{"3.1.2", allCaps, 12, "rsync: -@-1: unknown option\nrsync error: syntax or usage error (code 1) at main.c(1580) [server=3.1.2]\nrsync: connection unexpectedly closed (0 bytes received so far) [sender]", caps{missingArgs: true}, true},
-		{"3.0.9", allCaps, 12, "rsync: on remote machine: --delete-missing-args: unknown option\nrsync error: syntax or usage error (code 1) at main.c(1430) [server=3.0.9]", caps{nanoseconds: true}, true},
-		{"3.0.9, second probe", caps{nanoseconds: true}, 12, "rsync: on remote machine: -@-1: unknown option", caps{}, true},
-		{"nothing left to drop", caps{}, 12, "rsync: on remote machine: -@-1: unknown option", caps{}, false},
+		{"3.4.3 and 3.2.7 of Debian 12", allCaps, 2, "ERROR: invalid file mode 00 for .filewatch-probe-X\nrsync error: protocol incompatibility (code 2) at flist.c(930) [Receiver=3.2.7]", caps{nanoseconds: true, skips: true}, true},
+		{"3.1.2", allCaps, 12, "rsync: -@-1: unknown option\nrsync error: syntax or usage error (code 1) at main.c(1580) [server=3.1.2]\nrsync: connection unexpectedly closed (0 bytes received so far) [sender]", caps{missingArgs: true, skips: true}, true},
+		{"3.0.9", allCaps, 12, "rsync: on remote machine: --delete-missing-args: unknown option\nrsync error: syntax or usage error (code 1) at main.c(1430) [server=3.0.9]", caps{nanoseconds: true, skips: true}, true},
+		{"3.0.9, second probe", caps{nanoseconds: true, skips: true}, 12, "rsync: on remote machine: -@-1: unknown option", caps{skips: true}, true},
+		{"nothing left to drop", caps{skips: true}, 12, "rsync: on remote machine: -@-1: unknown option", caps{skips: true}, false},
 		{"another option", allCaps, 12, "rsync: on remote machine: --fsync: unknown option", allCaps, false},
 		{"noisy shell", allCaps, 2, "protocol version mismatch -- is your shell clean?", allCaps, false},
 		{"connection", allCaps, 255, "ssh: connect to host h port 22: Connection refused", allCaps, false},
@@ -38,9 +38,9 @@ func TestProbe(t *testing.T) {
 		want   caps
 	}{
 		{nil, allCaps},
-		{[]string{"--delete-missing-args"}, caps{nanoseconds: true}},
-		{[]string{"--modify-window=-1"}, caps{missingArgs: true}},
-		{[]string{"--delete-missing-args", "--modify-window=-1"}, caps{}},
+		{[]string{"--delete-missing-args"}, caps{nanoseconds: true, skips: true}},
+		{[]string{"--modify-window=-1"}, caps{missingArgs: true, skips: true}},
+		{[]string{"--delete-missing-args", "--modify-window=-1"}, caps{skips: true}},
 	} {
 		f := local(t)
 		f.write(f.src, "a")

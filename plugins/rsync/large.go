@@ -12,8 +12,9 @@ import (
 	"github.com/filewatch/filewatch/sdk/filter"
 )
 
-// A request may want large files left out (SyncRequest.MaxSize). In lists they are simply not named. In a
-// comparison rsync leaves them out and says so, whether they differ or not; a dry run tells which do.
+// A request may want large files left out (SyncRequest.MaxSize). In lists they are not named. What has grown since
+// it was looked at, and all of them in a comparison, rsync leaves out and says so, whether they differ or not; a dry
+// run tells which do.
 
 const (
 	// maxLarge and maxLargeBytes are how many files a result may name. The others are sent.
@@ -26,7 +27,7 @@ const (
 // overSize ends rsync's line about a file that it has left out.
 const overSize = " is over max-size"
 
-// sizeArgs leave large files out of a comparison. An rsync that cannot name them sends them.
+// sizeArgs leave large files out of a run. An rsync that cannot name them sends them.
 func (s *session) sizeArgs() []string {
 	if s.req.MaxSize == 0 || !s.caps.skips {
 		return nil
@@ -95,7 +96,10 @@ func (s *session) compareLarge(ctx context.Context) error {
 		if err := s.checkRoot(); err != nil {
 			return err
 		}
+		limit := s.req.MaxSize
+		s.req.MaxSize = 0
 		out, err := s.run(ctx, s.pathsJob(entries), mode{thorough: true, limit: noLimit, dry: true})
+		s.req.MaxSize = limit
 		if err != nil {
 			return err
 		}

@@ -313,3 +313,25 @@ func TestSplitComparisonLeavesOut(t *testing.T) {
 	}
 	f.equal(tree.Options{})
 }
+
+// A file that grows after it was looked at is left out too, by a standby as well.
+func TestFileThatGrowsLargeIsLeftOut(t *testing.T) {
+	f := limited(t)
+	for i, name := range []string{"first", "second"} {
+		f.write(f.src, name)
+		s, err := f.tr.open(f.req, nil)
+		f.must(err)
+		f.must(s.probed(t.Context()))
+		j := s.pathsJob([]entry{{path: name, state: stateFile}})
+		f.big(f.src, name)
+		out, err := s.run(t.Context(), j, mode{limit: noLimit})
+		f.must(err)
+		if !out.exit.OK() || f.exists(name) {
+			t.Fatalf("run %d: %v, sent: %v", i, out.exit, f.exists(name))
+		}
+		f.must(s.leaveLarge(t.Context()))
+		if got := s.count.result.Large; !slices.Equal(got, []string{name}) {
+			t.Errorf("run %d: left out %q", i, got)
+		}
+	}
+}

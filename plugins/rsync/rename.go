@@ -75,7 +75,7 @@ func (s *session) movable(b *builder, c sdk.Change) (state, bool) {
 	case there == stateDir:
 		// It takes along what is excluded below it, as it did at the source. All of that has to be as much
 		// excluded as before, and everything else to be compared.
-		if c.Scope != sdk.ScopeSubtree || !s.filter.NamesOnly() {
+		if c.Scope != sdk.ScopeSubtree || !s.namesOnly || s.busyBelow(c.From) || s.busyBelow(c.Path) {
 			return stateUnknown, false
 		}
 	case there != stateFile:
@@ -84,10 +84,15 @@ func (s *session) movable(b *builder, c sdk.Change) (state, bool) {
 	return there, s.vacated(c.From)
 }
 
+// busyBelow reports whether another call is at work on something below a directory.
+func (s *session) busyBelow(dir string) bool {
+	return slices.ContainsFunc(s.req.Busy, func(p string) bool { return strings.HasPrefix(p, dir+"/") })
+}
+
 // vacated reports whether what the destination has at a path may leave it: nothing is there at the source, or
 // the request sends it.
 func (s *session) vacated(p string) bool {
-	mode, err := s.lstat(p)
+	mode, _, err := s.lstat(p)
 	if err != nil {
 		return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 	}

@@ -144,6 +144,8 @@ func (s *session) pathsJob(entries []entry) job {
 			j.gone = append(j.gone, e.path)
 		}
 	}
+	// A file may grow after it was looked at.
+	j.flags = append(j.flags, s.sizeArgs()...)
 	if !s.caps.nanoseconds {
 		j.flags = append(j.flags, "--ignore-times")
 	}
@@ -231,9 +233,6 @@ func (s *session) runOn(ctx context.Context, args []string, j job, m mode) (*out
 		}
 	}
 	out := s.outcome(m)
-	if !j.shallow && s.sizeArgs() != nil {
-		out.stdout.over = map[string]bool{}
-	}
 	// What it removes in earnest was never the source's.
 	out.stdout.listing = out.stdout.listing && !(j.sweeps && !m.dry)
 	err := s.rsync(ctx, args, j.list, out)
@@ -250,6 +249,9 @@ func (s *session) runOn(ctx context.Context, args []string, j job, m mode) (*out
 // outcome returns an outcome to be filled.
 func (s *session) outcome(m mode) *outcome {
 	out := &outcome{mode: m, counted: m.dry == s.req.DryRun}
+	if s.sizeArgs() != nil {
+		out.stdout.over = map[string]bool{}
+	}
 	out.stdout.keep = m.dry
 	if out.counted {
 		out.stdout.progress = s.count.report

@@ -32,12 +32,13 @@ type session struct {
 	died   bool // a run did not come to its end
 	count  counter
 	// presumed are the removals that count although nobody knows whether they were carried out.
-	presumed map[string]bool
-	failed   map[string]string // path → why
-	busy     int               // how many of the filter's patterns, the first ones, are about req.Busy
-	large    map[string]bool   // files that are left out because of their size
-	over     map[string]bool   // files that rsync has left out because of it
-	overMore bool              // there were too many to remember
+	presumed  map[string]bool
+	failed    map[string]string // path → why
+	namesOnly bool              // of the filter's patterns but those
+	busy      int               // how many of the filter's patterns, the first ones, are about req.Busy
+	large     map[string]bool   // files that are left out because of their size
+	over      map[string]bool   // files that rsync has left out because of it
+	overMore  bool              // there were too many to remember
 }
 
 // peer is what the session's connection and probe are kept under.
@@ -97,6 +98,8 @@ func (t *transport) open(req sdk.SyncRequest, progress func(sdk.Progress)) (*ses
 		count:  counter{progress: progress},
 		failed: map[string]string{},
 	}
+	own, _ := filter.Parse(patterns[len(busy):]) // as above
+	s.namesOnly = own.NamesOnly()
 	if s.root, err = statRoot(req.Source); err != nil {
 		return nil, err
 	}

@@ -23,8 +23,10 @@ type Config struct {
 	LogLevel  string // trace, debug, info, warn or error
 	LogFormat string // text or json
 	StateDir  string // absolute; "" when wrong
-	Plugins   []Plugin
-	Syncs     []Sync
+	// MaxTransfers is how many transfers are under way at a time; 0 = any number.
+	MaxTransfers int
+	Plugins      []Plugin
+	Syncs        []Sync
 	// Defaults are the components that the defaults block sets up, whether a sync uses them or not.
 	Defaults []Component
 }
@@ -60,6 +62,7 @@ type Settings struct {
 	Settle    Value[time.Duration]
 	MaxDelay  Value[time.Duration] // not below Settle
 	Rescan    Value[time.Duration] // 0 = never
+	LargeFile Value[uint64]        // bytes; 0 = no file is
 }
 
 // Value is a value and the place that gave it.

@@ -11,7 +11,7 @@ import (
 )
 
 var fileSchema = &hcl.BodySchema{
-	Attributes: []hcl.AttributeSchema{{Name: "log_level"}, {Name: "log_format"}, {Name: "state_dir"}},
+	Attributes: []hcl.AttributeSchema{{Name: "log_level"}, {Name: "log_format"}, {Name: "state_dir"}, {Name: "max_transfers"}},
 	Blocks: []hcl.BlockHeaderSchema{
 		{Type: "sync", LabelNames: []string{"name"}},
 		{Type: "defaults"},
@@ -56,6 +56,7 @@ func (cfg *Config) decode(bodies []*hclsyntax.Body, vars map[string]string) hcl.
 	cfg.LogLevel = r.oneOf(all.Attributes["log_level"], "info", "trace", "debug", "info", "warn", "error")
 	cfg.LogFormat = r.oneOf(all.Attributes["log_format"], "text", "text", "json")
 	cfg.StateDir = r.stateDir(all.Attributes["state_dir"])
+	cfg.MaxTransfers = r.count(all.Attributes["max_transfers"])
 	cfg.Plugins = r.plugins(blocks["plugin"])
 	defaults := r.defaults(blocks["defaults"])
 	cfg.Defaults = defaults.components()

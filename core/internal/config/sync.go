@@ -18,6 +18,7 @@ var syncSchema = &hcl.BodySchema{
 		{Name: "settle"},
 		{Name: "max_delay"},
 		{Name: "rescan"},
+		{Name: "large_file"},
 	},
 	Blocks: []hcl.BlockHeaderSchema{
 		{Type: "watcher", LabelNames: []string{"plugin"}},
@@ -36,6 +37,8 @@ var builtin = settings{
 		Settle:    Value[time.Duration]{V: 20 * time.Millisecond},
 		MaxDelay:  Value[time.Duration]{V: time.Second},
 		Rescan:    Value[time.Duration]{V: time.Hour},
+		// Half a second of a gigabit: what a person would notice.
+		LargeFile: Value[uint64]{V: 64 << 20},
 	},
 	watcher:   &Component{Kind: "watcher", Plugin: AutoWatcher},
 	transport: &Component{Kind: "transport", Plugin: "rsync"},
@@ -58,6 +61,7 @@ func (s settings) over(under settings) settings {
 			Settle:    s.Settle.over(under.Settle),
 			MaxDelay:  s.MaxDelay.over(under.MaxDelay),
 			Rescan:    s.Rescan.over(under.Rescan),
+			LargeFile: s.LargeFile.over(under.LargeFile),
 		},
 		watcher:   s.watcher.over(under.watcher),
 		transport: s.transport.over(under.transport),
@@ -97,6 +101,7 @@ func (r *reader) settings(content *hcl.BodyContent, origin Origin) settings {
 			Settle:    r.duration(content.Attributes["settle"]),
 			MaxDelay:  r.duration(content.Attributes["max_delay"]),
 			Rescan:    r.duration(content.Attributes["rescan"]),
+			LargeFile: r.size(content.Attributes["large_file"]),
 		},
 		watcher:   r.component(content.Blocks.OfType("watcher")),
 		transport: r.component(content.Blocks.OfType("transport")),

@@ -33,8 +33,10 @@ type Plan struct {
 	LogLevel  string
 	LogFormat string
 	StateDir  string // absolute and clean
-	Plugins   []PluginFile
-	Syncs     []Sync // in the order of the configuration
+	// MaxTransfers is how many transfers are under way at a time; 0 = any number.
+	MaxTransfers int
+	Plugins      []PluginFile
+	Syncs        []Sync // in the order of the configuration
 }
 
 // PluginFile is where a plugin that is not built in is found.
@@ -55,6 +57,7 @@ type Sync struct {
 	Settle       time.Duration
 	MaxDelay     time.Duration // not below Settle
 	Rescan       time.Duration // 0 = never
+	LargeFile    uint64        // size in bytes above which a file does not hold up others; 0 = off
 	Watcher      Component
 	Transport    Component
 }
@@ -113,7 +116,7 @@ func New(ctx context.Context, cfg *config.Config, cat Catalog) (*Plan, hcl.Diagn
 	for _, c := range cfg.Defaults {
 		p.check(c)
 	}
-	plan := &Plan{LogLevel: cfg.LogLevel, LogFormat: cfg.LogFormat, StateDir: cfg.StateDir}
+	plan := &Plan{LogLevel: cfg.LogLevel, LogFormat: cfg.LogFormat, StateDir: cfg.StateDir, MaxTransfers: cfg.MaxTransfers}
 	for _, file := range cfg.Plugins {
 		plan.Plugins = append(plan.Plugins, PluginFile{file.Name, file.Path, file.SHA256})
 	}

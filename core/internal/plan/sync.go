@@ -36,6 +36,7 @@ func (d *draft) plan() Sync {
 		Settle:    d.cfg.Settle.V,
 		MaxDelay:  d.cfg.MaxDelay.V,
 		Rescan:    d.cfg.Rescan.V,
+		LargeFile: d.cfg.LargeFile.V,
 		Watcher:   d.watcher,
 		Transport: d.transport,
 	}

@@ -148,6 +148,14 @@ func (q *Queue) Next() (time.Time, bool) {
 	return q.time(q.next()), true
 }
 
+// Everything reports whether the whole root is in doubt and pending.
+func (q *Queue) Everything() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e := q.tree.root.entry
+	return e != nil && e.scope == sdk.ScopeSubtree
+}
+
 // Changed receives a value after Next may have become earlier, or true. It is never closed and meant
 // for one receiver, the one that takes the batches.
 func (q *Queue) Changed() <-chan struct{} { return q.changed }

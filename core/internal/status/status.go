@@ -70,6 +70,7 @@ type Destination struct {
 	LastConfirmed *time.Time `json:"last_confirmed,omitempty"` // a transfer
 	LastFull      *time.Time `json:"last_full,omitempty"`      // comparison of everything
 	Progress      *Progress  `json:"progress,omitempty"`       // of the transfer under way
+	Large         string     `json:"large,omitempty"`          // the large file that is on its way beside the others
 	Away          *Failure   `json:"away,omitempty"`
 	Hold          *Hold      `json:"hold,omitempty"`
 	Failing       []Path     `json:"failing,omitempty"`      // at most ten

@@ -84,6 +84,9 @@ func (d Destination) write(p *page, now time.Time) {
 		facts = append(facts, "compared "+age(now, *d.LastFull)+" ago")
 	}
 	p.line(3, strings.Join(facts, ", "))
+	if d.Large != "" {
+		p.line(3, "on its way: "+Quote(d.Large))
+	}
 	if d.Away != nil {
 		p.line(3, fmt.Sprintf("away for %s%s: %s", age(now, d.Away.Since), next(now, d.Away.Next), d.Away.Text))
 	}

@@ -29,9 +29,10 @@ const (
 type audit struct {
 	since       time.Time // the comparison before the one that is audited; zero = nothing is counted as missed
 	differences []sdk.Difference
-	counted     int  // from this one on they count as missed
-	held        bool // deletions were, so that what is deleted now may have been told long ago
-	more        bool // there were too many to remember
+	large       []string // files that were left out; they may be the same at the destination
+	counted     int      // from this one on they count as missed
+	held        bool     // deletions were, so that what is deleted now may have been told long ago
+	more        bool     // there were too many to remember
 
 	// reported is what the watcher told since the rescan was due, and what waited then; nil when nothing is
 	// counted as missed.
@@ -57,7 +58,7 @@ func (d *Destination) beginRescan() {
 	a.reported = map[string]sdk.Scope{}
 	d.mu.Unlock()
 	// In this order nothing comes between: what waits now, and what is told from now on.
-	for _, c := range d.queue.Unconfirmed() {
+	for _, c := range append(d.main.queue.Unconfirmed(), d.large.queue.Unconfirmed()...) {
 		d.mu.Lock()
 		a.report(c)
 		d.mu.Unlock()
@@ -131,6 +132,18 @@ func (a *audit) add(differences []sdk.Difference) {
 	a.differences = append(a.differences, differences...)
 }
 
+// leave notes files that a transfer left out because of their size, and that go there later. The destination's
+// lock is held.
+func (a *audit) leave(large []string) {
+	switch {
+	case a == nil:
+	case len(a.large)+len(large) > maxDifferences:
+		a.more = true
+	default:
+		a.large = append(a.large, large...)
+	}
+}
+
 // endAudit asks, after a transfer, for the proof with which a can be judged.
 func (d *Destination) endAudit(a *audit, compared bool) {
 	if a == nil {
@@ -139,7 +152,7 @@ func (d *Destination) endAudit(a *audit, compared bool) {
 	d.mu.Lock()
 	a.compared = a.compared || compared
 	waits := !a.since.IsZero() && !a.compared
-	if !waits && len(a.differences) == 0 && !a.more {
+	if !waits && len(a.differences)+len(a.large) == 0 && !a.more {
 		d.now.audit = nil
 		waits = true
 	}
@@ -173,6 +186,11 @@ func (d *Destination) judgeAudit() {
 	looks := d.config.Watch.Looks()
 	if a.more && looks {
 		d.queue.Add(time.Now(), everything)
+	}
+	if looks {
+		for _, path := range a.large {
+			d.look(sdk.Difference{Path: path})
+		}
 	}
 	var missed []string
 	fleeting := make(map[string]bool) // what came and went between two looks
@@ -215,6 +233,9 @@ func (d *Destination) lookAgain(judged uint64) bool {
 	for _, a := range []*audit{d.now.audit, d.now.judging} {
 		if a != nil {
 			differences = append(differences, a.differences...)
+			for _, path := range a.large {
+				differences = append(differences, sdk.Difference{Path: path})
+			}
 		}
 	}
 	any := len(differences) > 0 || d.now.judged != judged

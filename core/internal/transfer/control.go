@@ -19,12 +19,20 @@ const proofAgain = 2 * time.Second
 func (d *Destination) Pause() { d.update(func(s *situation) { s.paused = true }) }
 
 // Resume ends a pause.
-func (d *Destination) Resume() { d.update(func(s *situation) { s.paused, s.hurry = false, true }) }
+func (d *Destination) Resume() {
+	d.update(func(s *situation) {
+		s.paused = false
+		d.main.hurry, d.large.hurry = true, true
+	})
+}
 
 // Resync compares everything now, and does not wait for the next try of what failed.
 func (d *Destination) Resync() {
 	d.queue.Add(time.Now(), everything)
-	d.update(func(s *situation) { s.inSync, s.hurry = false, true })
+	d.update(func(s *situation) {
+		s.inSync = false
+		d.main.hurry, d.large.hurry = true, true
+	})
 }
 
 // ApproveDeletions lets the deletions through that are held, once. It returns their hold, nil when none
@@ -95,7 +103,7 @@ func (d *Destination) drain(ctx context.Context) error {
 	d.queue.Hurry(now)
 	for {
 		news := d.listen()
-		stats := d.queue.Stats()
+		stats := d.stats()
 		if stats.Oldest.IsZero() || stats.Oldest.After(now) {
 			// Deletions that are held are not in the queue.
 			if hold := d.deletionHold(); hold != nil {
@@ -134,17 +142,17 @@ func (d *Destination) obstacle() error {
 		return err
 	}
 	d.mu.Lock()
-	s := d.now
+	s, away := d.now, d.away()
 	d.mu.Unlock()
 	switch {
 	case s.paused:
 		return fmt.Errorf("paused: `filewatch resume %s` goes on", d.config.Sync)
-	case s.away != nil:
-		return errors.New(s.away.Text)
+	case away != nil:
+		return errors.New(away.Text)
 	case s.deletions != nil:
 		return s.deletions.hold
 	}
-	if failing, n := d.queue.Failing(1); n > 0 {
+	if failing, n := d.failing(1); n > 0 {
 		return failedError(failing[0].Path, failing[0].Text, n)
 	}
 	return nil

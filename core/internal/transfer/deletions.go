@@ -23,20 +23,32 @@ type deletions struct {
 
 // limitDeletions sets what a request may delete. It returns how many entries those may be, guard.Any also
 // when deletions are no matter here.
-func (d *Destination) limitDeletions(req *sdk.SyncRequest, full bool) uint64 {
+func (l *lane) limitDeletions(req *sdk.SyncRequest, full bool) uint64 {
 	if !req.Delete {
 		return guard.Any
 	}
-	d.mu.Lock()
-	held := d.now.deletions != nil
-	d.mu.Unlock()
+	l.mu.Lock()
+	held := l.now.deletions != nil
+	spare := l.now.busy != nil && l.now.busy.spare
+	l.mu.Unlock()
 	if held && !full {
 		req.Delete = false
 		return guard.Any
 	}
-	allowed := d.config.Budget.Allowed(time.Now(), d.config.Guard.Entries(), full)
+	allowed := l.config.Budget.Allowed(time.Now(), l.config.Guard.Entries(), full)
+	switch {
+	case allowed == guard.Any:
+		return allowed
+	case l.beside() && spare:
+		// No more than what may be in the way of the file. If that is a directory with something in it, a
+		// comparison of everything decides.
+		allowed = 1
+	case l.beside():
+		allowed = 0
+	case spare:
+		allowed -= min(allowed, 1)
+	}
 	switch allowed {
-	case guard.Any:
 	case 0:
 		req.Delete = false
 	default:
@@ -62,40 +74,40 @@ func (d *Destination) leftOut(ctx context.Context, req sdk.SyncRequest) (left sd
 }
 
 // afterDeletions acts on what a transport did not delete. It reports whether the same batch is to go again.
-func (d *Destination) afterDeletions(result sdk.Result, full bool, allowed uint64, left sdk.Withheld) (again bool) {
+func (l *lane) afterDeletions(result sdk.Result, full bool, allowed uint64, left sdk.Withheld) (again bool) {
 	now := time.Now()
-	budget := d.config.Budget
-	d.countDeletions(result.Deleted, result.Created, full)
+	budget := l.config.Budget
+	l.countDeletions(result.Deleted, result.Created, full)
 	if full {
 		budget.Compared()
 	}
 	if left.Count == 0 {
 		if full {
-			d.releaseDeletions()
+			l.releaseDeletions()
 		}
 		return false
 	}
-	entries := d.config.Guard.Entries()
+	entries := l.config.Guard.Entries()
 	// More may be allowed by now: this comparison has counted the source, or this batch has created
 	// something.
-	if more := budget.Allowed(now, entries, full); more > allowed && left.Count <= more {
+	if more := budget.Allowed(now, entries, full); !l.beside() && more > allowed && left.Count <= more {
 		return true
 	}
-	hold := budget.Hold(now, guard.Excess{Sync: d.config.Sync, Destination: d.String(), Count: left.Count, Sample: left.Sample})
-	d.mu.Lock()
-	if before := d.now.deletions; before != nil {
+	hold := budget.Hold(now, guard.Excess{Sync: l.config.Sync, Destination: l.String(), Count: left.Count, Sample: left.Sample})
+	l.mu.Lock()
+	if before := l.now.deletions; before != nil {
 		hold.Since = before.hold.Since
 	}
-	d.now.deletions = &deletions{hold: hold, again: now.Add(heldAgain)}
-	d.changed()
-	d.mu.Unlock()
-	d.remember(true)
+	l.now.deletions = &deletions{hold: hold, again: now.Add(heldAgain)}
+	l.changed()
+	l.mu.Unlock()
+	l.remember(true)
 	if !full {
 		// Only a comparison of everything counts all that would go.
-		d.compareHeld()
+		l.compareHeld()
 		return false
 	}
-	d.say(hclog.Error, "deletions are held", errors.New(hold.Error()))
+	l.say(hclog.Error, "deletions are held", errors.New(hold.Error()))
 	return false
 }
 

@@ -3,16 +3,16 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/filewatch/filewatch/core/internal/backoff"
 	"github.com/filewatch/filewatch/core/internal/guard"
 	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/queue"
@@ -62,6 +62,7 @@ type Config struct {
 	Destination sdk.Endpoint
 	Exclude     []string
 	Delete      bool
+	LargeFile   uint64 // size in bytes above which a file goes its own way; 0 = none does
 	Transport   sdk.Transport
 	ConfigJSON  json.RawMessage // of the transport's block
 	Queue       queue.Config
@@ -69,6 +70,7 @@ type Config struct {
 	Budget      *guard.Budget // of deletions at this destination
 	Mounts      Mounts        // nil = nothing is mounted below the source
 	Watch       Watch
+	Slots       *Slots        // of all destinations; nil = no limit
 	Record      *state.Record // of the sync block; shared by its destinations
 	// Lstat looks at an entry of the source; nil = os.Lstat.
 	Lstat  func(path string) (os.FileInfo, error)
@@ -79,20 +81,15 @@ type Config struct {
 // concurrently.
 type Destination struct {
 	config Config
-	queue  *queue.Queue
+	main   *lane
+	large  *lane        // of the files that are larger than Config.LargeFile
+	queue  *queue.Queue // of main
 	place  *guard.Place
-	wake   chan struct{} // capacity 1: what waitDue looks at has changed
-	call   chan struct{} // capacity 1: holds a value while the transport is at work
+	call   chan struct{} // capacity 1: holds a value while main, or Verify, has the transport at work
 
-	mu   sync.Mutex // guards now and news
+	mu   sync.Mutex // guards now, news and what the lanes say of themselves
 	now  situation
-	news chan struct{} // closed, and made anew, whenever state or the queue has changed
-
-	// Of the goroutine in Run:
-	retry     backoff.Backoff
-	plain     int       // failures in a row that the transport had no reason for
-	lastError string    // last failure or hold that was logged
-	lastSaid  time.Time // when
+	news chan struct{} // closed, and made anew, whenever state or a queue has changed
 }
 
 // New returns a destination with nothing to do.
@@ -100,15 +97,17 @@ func New(c Config) *Destination {
 	if c.Lstat == nil {
 		c.Lstat = os.Lstat
 	}
+	if c.Slots == nil {
+		c.Slots = NewSlots(0)
+	}
 	d := &Destination{
 		config: c,
-		queue:  queue.New(c.Queue),
 		place:  placeOf(c.Destination),
-		wake:   make(chan struct{}, 1),
 		call:   make(chan struct{}, 1),
 		news:   make(chan struct{}),
-		retry:  backoff.Backoff{Min: retryMin, Max: retryMax, Rand: c.Queue.Rand},
 	}
+	d.main, d.large = newLane(d, c.Queue), newLane(d, largeQueue(c.Queue))
+	d.queue = d.main.queue
 	d.recall()
 	return d
 }
@@ -137,43 +136,63 @@ func (d *Destination) Rescan() {
 // everything is the change that means a comparison of everything.
 var everything = sdk.Change{Scope: sdk.ScopeSubtree}
 
-// Run transfers until ctx ends. A transfer that is under way then goes on until it is done or abort
-// ends.
+// Run transfers until ctx ends. Transfers that are under way then go on until they are done or abort ends.
 func (d *Destination) Run(ctx, abort context.Context) {
 	// Of what happens after it nothing is known.
 	defer d.update(func(s *situation) { s.inSync = false })
-	for d.waitDue(ctx) {
-		if !d.acquire(ctx) {
-			return
-		}
-		// Now, for to wait for the transport may have taken long.
-		if d.isPaused() {
-			d.release()
-			continue
-		}
-		hold := d.check()
-		var err error
-		if hold == nil {
-			err = d.next(abort)
-		}
-		d.release()
-		switch {
-		case hold != nil:
-			d.say(hclog.Error, "held", hold)
-			d.wait(ctx, holdPoll)
-		case err == nil:
-			d.worked()
-			d.prove()
-		case abort.Err() != nil:
-			return
-		case errors.Is(err, errInterrupted):
-		case sdk.IsRootLost(err):
-			d.say(hclog.Error, "held", err)
-			d.wait(ctx, holdPoll)
-		default:
-			d.failed(ctx, err)
+	var wg sync.WaitGroup
+	wg.Go(func() { d.large.run(turn.As(ctx, "large"), turn.As(abort, "large")) })
+	d.main.run(ctx, abort)
+	wg.Wait()
+}
+
+// Once compares everything and transfers what differs, one try. It is an error when anything could not
+// be transferred.
+func (d *Destination) Once(ctx context.Context) error {
+	if err := d.config.Guard.Check(); err != nil {
+		return err
+	}
+	d.queue.Add(time.Now(), everything)
+	for more := true; more; {
+		more = false
+		for _, l := range d.lanes() {
+			sent, err := l.once(ctx)
+			if err != nil {
+				return err
+			}
+			more = more || sent
 		}
 	}
+	if hold := d.deletionHold(); hold != nil {
+		return hold
+	}
+	return nil
+}
+
+func (d *Destination) lanes() []*lane { return []*lane{d.main, d.large} }
+
+// empty reports whether everything that has reached Add is confirmed.
+func (d *Destination) empty() bool { return d.main.queue.Empty() && d.large.queue.Empty() }
+
+// stats counts what is not confirmed.
+func (d *Destination) stats() queue.Stats {
+	s, large := d.main.queue.Stats(), d.large.queue.Stats()
+	s.Pending += large.Pending
+	s.Out += large.Out
+	s.Failing += large.Failing
+	if s.Oldest.IsZero() || !large.Oldest.IsZero() && large.Oldest.Before(s.Oldest) {
+		s.Oldest = large.Oldest
+	}
+	return s
+}
+
+// failing returns up to limit of the paths whose last try failed, and how many there are.
+func (d *Destination) failing(limit int) ([]queue.Failure, int) {
+	list, n := d.main.queue.Failing(limit)
+	large, more := d.large.queue.Failing(limit)
+	list = append(list, large...)
+	slices.SortFunc(list, func(a, b queue.Failure) int { return cmp.Compare(a.Path, b.Path) })
+	return list[:min(limit, len(list))], n + more
 }
 
 func (d *Destination) isPaused() bool {
@@ -189,176 +208,17 @@ func (d *Destination) check() error {
 	return err
 }
 
-// next transfers what is due.
-func (d *Destination) next(ctx context.Context) error {
-	if _, err := d.checkPlace(); err != nil {
-		return err
-	}
-	audit := d.beginAudit()
-	batch := d.queue.Take(time.Now())
-	if batch == nil {
-		return nil
-	}
-	started := time.Now()
-	result, again, err := d.transfer(ctx, batch, audit)
-	switch {
-	case err == nil:
-		d.plain = 0
-		d.sent(batch, result, again)
-		d.logSent(batch, result, time.Since(started))
-		return nil
-	case !d.mayBeOnePath(ctx, batch, err):
-		d.queue.Return(time.Now(), batch)
-	case len(batch.Changes()) == 1:
-		// What fails alone holds up nothing else.
-		path := batch.Changes()[0].Path
-		d.queue.Done(time.Now(), batch, []sdk.PathError{{Path: path, Text: err.Error()}})
-		d.say(hclog.Warn, "not sent, will be tried again", err, "path", batch.Changes()[0].String())
-		return nil
-	default:
-		d.queue.Split(time.Now(), batch)
-	}
-	return err
-}
-
-// sent confirms what a transfer of a batch has settled.
-func (d *Destination) sent(batch *queue.Batch, result sdk.Result, again bool) {
-	if again {
-		d.queue.Return(time.Now(), batch)
-	} else {
-		d.queue.Done(time.Now(), batch, result.Failed)
-	}
-}
-
-// mayBeOnePath reports whether something in the batch rather than the destination may be why it fails
-// as a whole: it does again and again, or something in it has failed before.
-func (d *Destination) mayBeOnePath(ctx context.Context, batch *queue.Batch, err error) bool {
-	if ctx.Err() != nil || errors.Is(err, errInterrupted) || sdk.IsUnavailable(err) || sdk.IsMisconfigured(err) || sdk.IsRootLost(err) {
-		d.plain = 0
-		return false
-	}
-	if d.plain++; batch.Suspect() {
-		d.plain = max(d.plain, splitAfter+1)
-	}
-	return d.plain > splitAfter
-}
-
-// waitDue waits until a batch is due. It returns false when ctx ends first.
-func (d *Destination) waitDue(ctx context.Context) bool {
-	for ctx.Err() == nil {
-		d.judgeAudit()
-		d.sayInSync()
-		timer, due := d.due()
-		if due {
-			return true
-		}
-		select {
-		case <-timer:
-		case <-d.queue.Changed():
-		case <-d.wake:
-		case <-ctx.Done():
-		}
-		turn.Wait(ctx)
-	}
-	return false
-}
-
-// due reports whether there is something to do now, and else when to ask again.
-func (d *Destination) due() (<-chan time.Time, bool) {
-	d.mu.Lock()
-	paused, deletions := d.now.paused, d.now.deletions
-	d.mu.Unlock()
-	if paused {
-		return nil, false
-	}
-	if deletions != nil && time.Until(deletions.again) <= 0 {
-		d.compareHeld()
-	}
-	at, ok := d.queue.Next()
-	if deletions != nil && (!ok || deletions.again.Before(at)) {
-		at, ok = deletions.again, true
-	}
-	if !ok {
-		return nil, false
-	}
-	wait := time.Until(at)
-	return time.After(wait), wait <= 0
-}
-
-// acquire waits until nobody else calls the transport for this destination. It returns false when ctx
-// ends first.
-func (d *Destination) acquire(ctx context.Context) bool {
+// acquire waits until nobody else calls the transport for this destination, large files apart. It returns nil
+// when ctx ends first, and otherwise what is to be called at the end, once or more.
+func (d *Destination) acquire(ctx context.Context) (release func()) {
 	if ctx.Err() != nil {
-		return false
+		return nil
 	}
 	select {
 	case d.call <- struct{}{}:
 		turn.Wait(ctx)
-		return true
+		return sync.OnceFunc(func() { <-d.call })
 	case <-ctx.Done():
-		return false
+		return nil
 	}
-}
-
-func (d *Destination) release() { <-d.call }
-
-// worked notes that the destination could be reached.
-func (d *Destination) worked() {
-	d.retry.Reset()
-	var since time.Time
-	d.update(func(s *situation) {
-		if s.away != nil {
-			since = s.away.Since
-		}
-		s.away = nil
-	})
-	if !since.IsZero() {
-		d.config.Logger.Info("works again", "after", time.Since(since).Round(time.Second).String())
-		d.lastError = ""
-	}
-}
-
-// failed waits before the next try.
-func (d *Destination) failed(ctx context.Context, err error) {
-	wait := retryMin
-	if d.plain <= splitAfter {
-		wait = d.retry.Next()
-	}
-	level := hclog.Warn
-	if sdk.IsMisconfigured(err) {
-		level = hclog.Error
-	}
-	next := time.Now().Add(wait)
-	d.update(func(s *situation) { s.away = s.away.again(err, next) })
-	d.say(level, "nothing could be sent, will be tried again", err, "pending", d.queue.Stats().Pending, "retry", wait.Round(time.Millisecond).String())
-	d.wait(ctx, wait)
-}
-
-// Once compares everything and transfers what differs, one try. It is an error when anything could not
-// be transferred.
-func (d *Destination) Once(ctx context.Context) error {
-	if err := d.config.Guard.Check(); err != nil {
-		return err
-	}
-	d.queue.Add(time.Now(), everything)
-	for {
-		batch := d.queue.Take(time.Now())
-		if batch == nil {
-			break
-		}
-		started := time.Now()
-		result, again, err := d.transfer(ctx, batch, nil)
-		if err != nil {
-			return err
-		}
-		d.sent(batch, result, again)
-		d.logSent(batch, result, time.Since(started))
-		if len(result.Failed) > 0 {
-			return failedError(result.Failed[0].Path, result.Failed[0].Text, len(result.Failed))
-		}
-	}
-	if hold := d.deletionHold(); hold != nil {
-		return hold
-	}
-	return nil
 }

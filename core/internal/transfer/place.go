@@ -37,7 +37,7 @@ func (d *Destination) placeAway() error {
 		return nil
 	}
 	d.mu.Lock()
-	told := d.now.away != nil
+	told := d.away() != nil
 	d.mu.Unlock()
 	if !told {
 		d.queue.Add(time.Now(), everything)

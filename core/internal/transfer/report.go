@@ -18,7 +18,7 @@ const maxListed = 10
 // Refresh asks, where everything known is confirmed, for proof that nothing else is on its way, and waits
 // for it until ctx ends. A report after that is as fresh as can be.
 func (d *Destination) Refresh(ctx context.Context) {
-	if !d.queue.Empty() {
+	if !d.empty() {
 		return
 	}
 	if all, _ := d.config.Watch.Complete(); !all {
@@ -28,7 +28,7 @@ func (d *Destination) Refresh(ctx context.Context) {
 	began := time.Now()
 	news := d.listen()
 	d.askProof()
-	for ctx.Err() == nil && d.queue.Empty() {
+	for ctx.Err() == nil && d.empty() {
 		d.mu.Lock()
 		done := d.now.inSync && !d.now.syncedAt.Before(began)
 		d.mu.Unlock()
@@ -56,14 +56,14 @@ func (d *Destination) Report() status.Destination {
 	held := d.config.Guard.Check()
 	hidden := d.heldMounts()
 	_ = d.placeAway() // what it finds shows in what follows
-	stats := d.queue.Stats()
-	failing, n := d.queue.Failing(maxListed)
+	stats := d.stats()
+	failing, n := d.failing(maxListed)
 	d.mu.Lock()
-	s := d.now
+	s, away, sending := d.now, d.away(), d.sending()
 	d.mu.Unlock()
 	out := status.Destination{
 		Destination:   d.String(),
-		State:         stateOf(s, held != nil || len(hidden) > 0, stats, n),
+		State:         stateOf(s, away, sending, held != nil || len(hidden) > 0, stats, n),
 		Pending:       stats.Pending + stats.Out,
 		Oldest:        moment(stats.Oldest),
 		SyncedAt:      moment(s.syncedAt),
@@ -72,11 +72,14 @@ func (d *Destination) Report() status.Destination {
 		FailingMore:   n - len(failing),
 		Sent:          status.Totals{Batches: s.batches, Files: s.sent.Files, Deleted: s.sent.Deleted, Bytes: s.sent.Bytes},
 	}
-	if s.sending != nil {
-		out.Progress = &status.Progress{Since: s.sending.since, Files: s.sending.files, Bytes: s.sending.bytes}
+	if sending != nil {
+		out.Progress = &status.Progress{Since: sending.since, Files: sending.files, Bytes: sending.bytes}
 	}
-	if s.away != nil {
-		out.Away = &status.Failure{Text: s.away.Text, Since: s.away.Since, Next: moment(s.away.Next)}
+	if s.busy != nil {
+		out.Large = sdk.Change{Path: s.busy.path}.String()
+	}
+	if away != nil {
+		out.Away = &status.Failure{Text: away.Text, Since: away.Since, Next: moment(away.Next)}
 	}
 	if hold, ok := errors.AsType[*guard.Hold](held); ok {
 		out.Hold = holdReport(hold)
@@ -93,17 +96,17 @@ func (d *Destination) Report() status.Destination {
 	return out
 }
 
-func stateOf(s situation, held bool, stats queue.Stats, failing int) status.State {
+func stateOf(s situation, away *away, sending *sending, held bool, stats queue.Stats, failing int) status.State {
 	switch {
 	case s.paused:
 		return status.Paused
 	case held || s.deletions != nil:
 		return status.Held
-	case s.away != nil:
+	case away != nil:
 		return status.Away
-	case s.sending != nil && s.sending.full:
+	case sending != nil && sending.full:
 		return status.Comparing
-	case s.sending != nil:
+	case sending != nil:
 		return status.Sending
 	case failing > 0:
 		return status.Failing

@@ -1,15 +1,11 @@
 package transfer
 
 import (
-	"context"
-	"errors"
+	"cmp"
 	"fmt"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/filewatch/filewatch/core/internal/state"
-	"github.com/filewatch/filewatch/core/internal/turn"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -19,12 +15,9 @@ const quietMax = 10 * time.Minute
 // situation is what a Destination is doing, for itself and for whoever asks.
 type situation struct {
 	paused    bool
-	hurry     bool       // the next try is not waited for
 	held      bool       // because of the source, when last looked
 	deletions *deletions // held
-	away      *away      // the last transfer failed as a whole
-	sending   *sending   // a transfer is under way
-	interrupt func()     // ends it; nil when there is none
+	busy      *busy      // what the large lane is at work on
 	audit     *audit     // what has been mended and not been judged
 	judging   *audit     // what is being judged
 	judged    uint64     // audits so far
@@ -56,6 +49,29 @@ func (a *away) again(err error, next time.Time) *away {
 		since = a.Since
 	}
 	return &away{Text: err.Error(), Since: since, Next: next}
+}
+
+// away returns why one of the lanes gets nothing there, nil if nothing is wrong. d.mu is held.
+func (d *Destination) away() *away {
+	if d.main.failure != nil {
+		return d.main.failure
+	}
+	return d.large.failure
+}
+
+// sending returns what is under way, in both lanes together, nil if nothing is. d.mu is held.
+func (d *Destination) sending() *sending {
+	a, b := d.main.progress, d.large.progress
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	both := *a
+	if b.since.Before(both.since) {
+		both.since = b.since
+	}
+	both.files += b.files
+	both.bytes += b.bytes
+	return &both
 }
 
 // sending is a transfer under way.
@@ -108,63 +124,17 @@ func (d *Destination) update(change func(*situation)) {
 func (d *Destination) changed() {
 	close(d.news)
 	d.news = make(chan struct{})
-	select {
-	case d.wake <- struct{}{}:
-	default:
-	}
-}
-
-// wait waits before the next try: for as long as that, or until someone asks for it.
-func (d *Destination) wait(ctx context.Context, dur time.Duration) {
-	timer := time.After(dur)
-	for {
-		d.mu.Lock()
-		hurry := d.now.hurry
-		d.now.hurry = false
-		news := d.news
-		d.mu.Unlock()
-		if hurry {
-			return
-		}
-		over := false
+	for _, l := range d.lanes() {
 		select {
-		case <-timer:
-			over = true
-		case <-news:
-		case <-ctx.Done():
-			over = true
-		}
-		turn.Wait(ctx)
-		if over {
-			return
+		case l.wake <- struct{}{}:
+		default:
 		}
 	}
-}
-
-// say logs a failure, but not the same one again and again.
-func (d *Destination) say(level hclog.Level, message string, err error, args ...any) {
-	if err.Error() == d.lastError && time.Since(d.lastSaid) < quietMax {
-		return
-	}
-	d.lastError, d.lastSaid = err.Error(), time.Now()
-	d.config.Logger.Log(level, message, append([]any{"err", err}, args...)...)
 }
 
 // failedError is the error of n failed paths, of which one is named.
 func failedError(path, text string, n int) error {
 	return fmt.Errorf("%d paths could not be sent, the first is %s: %s", n, sdk.Change{Path: path}, text)
-}
-
-// prove asks, when nothing is left to send, for proof that nothing is on its way from the watcher either.
-func (d *Destination) prove() {
-	if !d.queue.Empty() {
-		return
-	}
-	if all, reason := d.config.Watch.Complete(); !all {
-		d.say(hclog.Warn, "all known changes are sent, but not everything is watched", errors.New(reason))
-		return
-	}
-	d.askProof()
 }
 
 // askProof asks for a proof, which takes the place of any before.
@@ -189,7 +159,7 @@ func (d *Destination) proved(n uint64, asked time.Time) {
 	known := len(d.heldMounts()) == 0
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if n != d.now.proof || !all || !known || d.now.held || d.now.deletions != nil || !d.queue.Empty() {
+	if n != d.now.proof || !all || !known || d.now.held || d.now.deletions != nil || !d.empty() {
 		return
 	}
 	if a := d.now.audit; d.now.judging != nil || a != nil && a.proved {

@@ -21,47 +21,52 @@ const (
 
 // transfer gives a batch to the transport. With an error nothing of the batch is confirmed, nor is it when
 // the batch is to go again.
-func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit) (_ sdk.Result, again bool, _ error) {
+func (l *lane) transfer(ctx context.Context, batch *queue.Batch, a *audit) (_ sdk.Result, again bool, _ error) {
 	started := time.Now()
 	changes := batch.Changes()
 	full := changes[0].Path == "" && changes[0].Scope == sdk.ScopeSubtree // and therefore the only one
-	req := d.request(changes)
+	req := l.request(changes)
 	req.ID, req.Attempt = batch.ID, batch.Attempt
 	req.List = a != nil
-	allowed := d.limitDeletions(&req, full)
-	d.update(func(s *situation) {
+	if req.Beside = l.beside(); !req.Beside {
+		req.MaxSize = l.maxSize(full)
+		l.leaveBusy(&req, batch)
+	}
+	allowed := l.limitDeletions(&req, full)
+	l.update(func(s *situation) {
 		s.proof++
 		s.inSync, s.said = false, false
-		s.sending = &sending{since: started, full: full}
+		l.progress = &sending{since: started, full: full}
 	})
 	reported := started
-	held := d.heldMounts()
-	call, done := d.interruptible(ctx)
+	held := l.heldMounts()
+	call, done := l.interruptible(ctx)
 	defer done()
 	var last sdk.Progress
-	result, err := d.config.Transport.Sync(call, req, func(p sdk.Progress) {
+	result, err := l.config.Transport.Sync(call, req, func(p sdk.Progress) {
 		last = p
-		d.update(func(s *situation) {
+		l.update(func(s *situation) {
 			// Anew: who has taken a copy of the situation reads the former one.
-			s.sending = &sending{since: started, full: full, files: p.Files, bytes: p.Bytes}
+			l.progress = &sending{since: started, full: full, files: p.Files, bytes: p.Bytes}
 			a.add(p.Differences)
 		})
 		if now := time.Now(); now.Sub(reported) >= progressEvery {
 			reported = now
-			d.config.Logger.Info("sending", "batch", batch.ID, "files", p.Files, "bytes", p.Bytes)
+			l.config.Logger.Info("sending", "batch", batch.ID, "files", p.Files, "bytes", p.Bytes)
 		}
 	})
 	if err != nil && call.Err() != nil && ctx.Err() == nil {
 		err = errInterrupted
 	}
 	if err == nil {
-		again, err = d.checkPlace()
+		again, err = l.checkPlace()
 	}
-	d.update(func(s *situation) {
-		s.sending = nil
+	l.update(func(s *situation) {
+		l.progress = nil
 		if err != nil {
 			return
 		}
+		a.leave(result.Large)
 		s.lastConfirmed = time.Now()
 		if full && len(result.Failed) == 0 {
 			s.lastFull = started
@@ -71,24 +76,24 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit
 		s.sent.Deleted += result.Deleted
 		s.sent.Bytes += result.Bytes
 	})
-	d.endAudit(a, full && err == nil)
+	l.endAudit(a, full && err == nil)
 	if err != nil {
-		d.countDeletions(last.Deleted, last.Created, full)
+		l.countDeletions(last.Deleted, last.Created, full)
 		return result, false, err
 	}
 	if full {
-		d.config.Guard.Compared(result.Entries)
+		l.config.Guard.Compared(result.Entries)
 	}
 	left := result.Withheld
 	if allowed == 0 {
-		if left, err = d.leftOut(ctx, req); err != nil {
+		if left, err = l.leftOut(ctx, req); err != nil {
 			return result, false, err
 		}
 	}
-	again = d.afterDeletions(result, full, allowed, left) || again
+	again = l.afterDeletions(result, full, allowed, left) || again
 	// What a mount has hidden meanwhile may have been taken for gone.
-	again = again || !slices.Equal(held, d.heldMounts())
-	d.remember(full)
+	again = again || !slices.Equal(held, l.heldMounts())
+	l.remember(full)
 	return result, again, nil
 }
 
@@ -96,21 +101,23 @@ func (d *Destination) transfer(ctx context.Context, batch *queue.Batch, a *audit
 var errInterrupted = errors.New("interrupted, because a mount has come or gone")
 
 // interruptible returns the context of a call of the transport that Interrupt ends, until done.
-func (d *Destination) interruptible(ctx context.Context) (call context.Context, done func()) {
+func (l *lane) interruptible(ctx context.Context) (call context.Context, done func()) {
 	call, cancel := context.WithCancel(ctx)
-	d.update(func(s *situation) { s.interrupt = cancel })
+	l.update(func(*situation) { l.interrupt = cancel })
 	return call, func() {
-		d.update(func(s *situation) { s.interrupt = nil })
+		l.update(func(*situation) { l.interrupt = nil })
 		cancel()
 	}
 }
 
-// Interrupt has the transfer under way begin again: it looks at a source that is no longer what it was.
+// Interrupt has the transfers under way begin again: they look at a source that is no longer what it was.
 func (d *Destination) Interrupt() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.now.interrupt != nil {
-		d.now.interrupt()
+	for _, l := range d.lanes() {
+		if l.interrupt != nil {
+			l.interrupt()
+		}
 	}
 }
 

@@ -72,10 +72,11 @@ func (d *Destination) Repair(ctx context.Context, found []sdk.Difference) error 
 
 // differences lists what differs at and below changes, each path once.
 func (d *Destination) differences(ctx context.Context, changes []sdk.Change) ([]sdk.Difference, error) {
-	if !d.acquire(ctx) {
+	release := d.acquire(ctx)
+	if release == nil {
 		return nil, fmt.Errorf("a transfer to %s is under way: %w", d, ctx.Err())
 	}
-	defer d.release()
+	defer release()
 	if err := d.config.Guard.Check(); err != nil {
 		return nil, err
 	}
@@ -85,6 +86,11 @@ func (d *Destination) differences(ctx context.Context, changes []sdk.Change) ([]
 	req := d.request(changes)
 	req.ID = "verify"
 	req.List, req.DryRun = true, true
+	d.mu.Lock()
+	if b := d.now.busy; b != nil {
+		req.Busy = []string{b.path}
+	}
+	d.mu.Unlock()
 	var list []sdk.Difference
 	result, err := d.config.Transport.Sync(ctx, req, func(p sdk.Progress) {
 		if len(list) <= maxDifferences {
