@@ -55,8 +55,8 @@ type transport struct {
 
 // peer is what one connection and one probe are for.
 //
-// Calls that are beside have a connection to themselves: on a shared one the small files of the others would
-// wait behind what is in its buffers.
+// Calls that are beside have a connection to themselves, so that the small files of the others need not queue
+// behind theirs in one.
 type peer struct {
 	sync        string
 	destination sdk.Endpoint
