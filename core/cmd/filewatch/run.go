@@ -40,6 +40,9 @@ func runDaemon(env *environment, args []string) int {
 	// left ends with its lifeline.
 	context.AfterFunc(ctx, stop)
 
+	if _, _, ok := terminalSize(env.stderr); ok {
+		env = &environment{stdin: env.stdin, stdout: env.stdout, stderr: &progressLines{to: env.stderr}}
+	}
 	if *once {
 		return s.withPlan(ctx, env, func(r *running) int { return r.once(ctx) })
 	}
@@ -101,14 +104,22 @@ func (r *running) start() (_ *core.Engine, done func(), status int) {
 		fmt.Fprintf(r.env.stderr, "filewatch: %v\n", err)
 		return nil, nil, exitFailed
 	}
-	return core.New(core.Config{
-			Plan: r.plan, Plugins: r.catalog, State: store, Logger: r.logger,
-			Version: version, ShutdownTimeout: shutdownTimeout,
-		}), func() {
-			if err := store.Close(); err != nil {
-				r.logger.Warn("close the state directory", "err", err)
-			}
-		}, exitOK
+	engine := core.New(core.Config{
+		Plan: r.plan, Plugins: r.catalog, State: store, Logger: r.logger,
+		Version: version, ShutdownTimeout: shutdownTimeout,
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	if lines, ok := r.env.stderr.(*progressLines); ok {
+		wg.Go(func() { lines.follow(ctx, engine.UnderWay) })
+	}
+	return engine, func() {
+		stop()
+		wg.Wait()
+		if err := store.Close(); err != nil {
+			r.logger.Warn("close the state directory", "err", err)
+		}
+	}, exitOK
 }
 
 // openState opens the directory of what must survive. Only another daemon in it is an error: all else is

@@ -91,6 +91,8 @@ type Progress struct {
 	Since time.Time `json:"since"`
 	Files uint64    `json:"files"`
 	Bytes uint64    `json:"bytes"`
+	// Portion is how much of all is done, from 0 to 1, as far as the transport can tell; 0 = not known.
+	Portion float64 `json:"portion,omitempty"`
 }
 
 // Failure is why a destination as a whole is not served.

@@ -68,7 +68,7 @@ func (d Destination) write(p *page, now time.Time) {
 	p.line(1, fmt.Sprintf("%-*s  %s", stateWidth, Escape(string(d.State)), Quote(d.Destination)))
 	facts := d.backlog(now)
 	if d.Progress != nil {
-		facts = append(facts, fmt.Sprintf("%s and %s in %s", count(d.Progress.Files, "file"), size(d.Progress.Bytes), age(now, d.Progress.Since)))
+		facts = append(facts, d.Progress.Text(now))
 	}
 	if d.SyncedAt != nil && d.State != InSync {
 		facts = append(facts, "in sync "+age(now, *d.SyncedAt)+" ago")

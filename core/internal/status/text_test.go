@@ -65,7 +65,7 @@ func everyState() Report {
 				Name: "new", Source: "/new", Watch: Watch{Fallback: []string{""}},
 				Destinations: []Destination{{
 					Destination: "/mnt/new", State: Comparing, Pending: 1, Oldest: since(62 * time.Second),
-					Progress: &Progress{Since: ago(61 * time.Second), Files: 1234, Bytes: 999},
+					Progress: &Progress{Since: ago(61 * time.Second), Files: 1234, Bytes: 999, Portion: 0.4},
 				}},
 			},
 			{
@@ -190,5 +190,23 @@ func TestSummary(t *testing.T) {
 	d := Destination{State: Sending, Pending: 14, Oldest: since(200 * time.Second)}
 	if got := fmt.Sprint(d.Summary(now), "; ", Destination{State: InSync}.Summary(now)); got != "sending, 14 pending, lag 3m20s; in sync" {
 		t.Error(got)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	for _, test := range []struct {
+		p    Progress
+		want string
+	}{
+		{Progress{Since: ago(0)}, "0 files and 0 B in 0s"},
+		{Progress{Since: ago(-time.Hour), Files: 1, Bytes: 5, Portion: 0.5}, "1 file and 5 B in 0s, 50% done"},
+		{Progress{Since: ago(10 * time.Second), Files: 12, Bytes: 34_000_000}, "12 files and 34.0 MB in 10s, 3.4 MB/s"},
+		{Progress{Since: ago(time.Minute), Files: 2, Bytes: 60, Portion: 0.25}, "2 files and 60 B in 1m, 1 B/s, 25% done, about 3m left"},
+		{Progress{Since: ago(time.Minute), Files: 2, Portion: 1}, "2 files and 0 B in 1m, 100% done"},
+		{Progress{Since: ago(time.Hour), Portion: 1e-300}, "0 files and 0 B in 1h, 0% done, about 365d left"},
+	} {
+		if got := test.p.Text(now); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
 	}
 }

@@ -73,7 +73,7 @@ func (d *Destination) Report() status.Destination {
 		Sent:          status.Totals{Batches: s.batches, Files: s.sent.Files, Deleted: s.sent.Deleted, Bytes: s.sent.Bytes},
 	}
 	if sending != nil {
-		out.Progress = &status.Progress{Since: sending.since, Files: sending.files, Bytes: sending.bytes}
+		out.Progress = &sending.Progress
 	}
 	if s.busy != nil {
 		out.Large = sdk.Change{Path: s.busy.path}.String()
@@ -94,6 +94,17 @@ func (d *Destination) Report() status.Destination {
 		})
 	}
 	return out
+}
+
+// Progress returns how far the transfers under way are, and whether there are any.
+func (d *Destination) Progress() (status.Progress, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.sending()
+	if s == nil {
+		return status.Progress{}, false
+	}
+	return s.Progress, true
 }
 
 func stateOf(s situation, away *away, sending *sending, held bool, stats queue.Stats, failing int) status.State {

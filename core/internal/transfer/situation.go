@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/filewatch/filewatch/core/internal/state"
+	"github.com/filewatch/filewatch/core/internal/status"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -66,20 +67,19 @@ func (d *Destination) sending() *sending {
 		return cmp.Or(a, b)
 	}
 	both := *a
-	if b.since.Before(both.since) {
-		both.since = b.since
+	if b.Since.Before(both.Since) {
+		both.Since = b.Since
 	}
-	both.files += b.files
-	both.bytes += b.bytes
+	both.Files += b.Files
+	both.Bytes += b.Bytes
+	both.Portion = 0 // of what, nobody can tell
 	return &both
 }
 
 // sending is a transfer under way.
 type sending struct {
-	since time.Time
-	full  bool
-	files uint64
-	bytes uint64
+	status.Progress
+	full bool
 }
 
 // recall restores what is remembered of an earlier run of the daemon.

@@ -3,11 +3,13 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/queue"
+	"github.com/filewatch/filewatch/core/internal/status"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
 )
@@ -36,23 +38,24 @@ func (l *lane) transfer(ctx context.Context, batch *queue.Batch, a *audit) (_ sd
 	l.update(func(s *situation) {
 		s.proof++
 		s.inSync, s.said = false, false
-		l.progress = &sending{since: started, full: full}
+		l.progress = &sending{status.Progress{Since: started}, full}
 	})
-	reported := started
+	said := status.Progress{Since: started} // by the last line of the log
 	held := l.heldMounts()
 	call, done := l.interruptible(ctx)
 	defer done()
 	var last sdk.Progress
 	result, err := l.config.Transport.Sync(call, req, func(p sdk.Progress) {
 		last = p
+		at := status.Progress{Since: started, Files: p.Files, Bytes: p.Bytes, Portion: p.Portion}
 		l.update(func(s *situation) {
 			// Anew: who has taken a copy of the situation reads the former one.
-			l.progress = &sending{since: started, full: full, files: p.Files, bytes: p.Bytes}
+			l.progress = &sending{at, full}
 			a.add(p.Differences)
 		})
-		if now := time.Now(); now.Sub(reported) >= progressEvery {
-			reported = now
-			l.config.Logger.Info("sending", "batch", batch.ID, "files", p.Files, "bytes", p.Bytes)
+		if now := time.Now(); now.Sub(said.Since) >= progressEvery {
+			l.logProgress(batch.ID, at, said, now)
+			said = status.Progress{Since: now, Bytes: p.Bytes}
 		}
 	})
 	if err != nil && call.Err() != nil && ctx.Err() == nil {
@@ -95,6 +98,18 @@ func (l *lane) transfer(ctx context.Context, batch *queue.Batch, a *audit) (_ sd
 	again = again || !slices.Equal(held, l.heldMounts())
 	l.remember(full)
 	return result, again, nil
+}
+
+// logProgress says how far a transfer is. The rate is that since the line before.
+func (d *Destination) logProgress(id string, at, said status.Progress, now time.Time) {
+	args := []any{"batch", id, "files", at.Files, "bytes", at.Bytes, "rate", status.Rate(at.Bytes-min(said.Bytes, at.Bytes), now.Sub(said.Since))}
+	if at.Portion > 0 {
+		args = append(args, "done", fmt.Sprintf("%.0f%%", 100*at.Portion))
+	}
+	if left, ok := at.Left(now); ok {
+		args = append(args, "left", left.Round(time.Second).String())
+	}
+	d.config.Logger.Info("sending", args...)
 }
 
 // errInterrupted is why a transfer ends that Interrupt has ended.
