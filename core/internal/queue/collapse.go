@@ -6,6 +6,22 @@ import (
 	"github.com/filewatch/filewatch/sdk"
 )
 
+// What a transfer of changed files of 300 bytes takes, in a tree of 100,000 of them in 100 directories, by a list of
+// the files and by comparing their directories (rsync 3.5.0, both sides on one machine):
+//
+//	changed                   list     subtrees
+//	1                         32 ms    45 ms
+//	1,000, all of 1           67 ms    79 ms
+//	10,000, all of 10         0.40 s   0.31 s
+//	10,000 in 100             0.46 s   0.98 s
+//	20,000 in 100             0.90 s   1.37 s
+//	50,000 in 100             2.0 s    1.9 s
+//	100,000, all of 100       4.1 s    3.2 s
+//
+// So a list is never slower by more than a third, and a subtree is much slower where few of many entries have
+// changed: paths are listed as long as memory allows. Past that those directories are collapsed first in which most
+// has changed, where it costs least, or gains.
+
 // collapse merges paths into subtrees until the limit holds: there where most are close together, as
 // low in the tree as frees a worthwhile part of it. Each round reads each node once or twice and frees
 // at least one in 32, so the cost for each added path is bounded.
