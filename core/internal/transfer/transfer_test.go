@@ -29,6 +29,8 @@ type transport struct {
 	reply func(ctx context.Context, call int, req sdk.SyncRequest) (sdk.Result, error)
 	lists func(req sdk.SyncRequest) []sdk.Difference // what a request with List is told; nil = nothing
 	tells func(req sdk.SyncRequest) sdk.Progress     // before the reply; nil = nothing
+	// during is what is told before the reply, until it is closed; nil = nothing.
+	during <-chan sdk.Progress
 }
 
 func (tr *transport) Sync(ctx context.Context, req sdk.SyncRequest, progress func(sdk.Progress)) (sdk.Result, error) {
@@ -41,6 +43,11 @@ func (tr *transport) Sync(ctx context.Context, req sdk.SyncRequest, progress fun
 	}
 	if tr.tells != nil {
 		progress(tr.tells(req))
+	}
+	if tr.during != nil {
+		for p := range tr.during {
+			progress(p)
+		}
 	}
 	return tr.reply(ctx, n, req)
 }
