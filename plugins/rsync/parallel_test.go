@@ -426,3 +426,24 @@ func TestPartition(t *testing.T) {
 		}
 	}
 }
+
+// Large files that a request leaves out are named, in the parts and above them.
+func TestParallelMaxSize(t *testing.T) {
+	t.Parallel()
+	f := local(t)
+	f.parallel()
+	f.wide(f.src, 30)
+	large := []string{"d1/large", "d3/s3/large", "large"}
+	for _, p := range large {
+		f.must(os.WriteFile(filepath.Join(f.src, p), make([]byte, 5000), 0o644))
+	}
+	f.req.MaxSize = 1000
+	res := f.sync(subtrees("")...)
+	if diff := cmp.Diff(large, res.Large); diff != "" || f.exists("large") || f.exists("d3/s3/large") {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	f.sync(paths(large...)...)
+	f.req.MaxSize = 0
+	f.sync(subtrees("")...)
+	f.equal(tree.Options{})
+}
