@@ -57,8 +57,10 @@ func (l *lane) limitDeletions(req *sdk.SyncRequest, full bool) uint64 {
 	return allowed
 }
 
-// leftOut returns what a request would have deleted that was not allowed any deletion.
-func (d *Destination) leftOut(ctx context.Context, req sdk.SyncRequest) (left sdk.Withheld, err error) {
+// leftOut returns what a request, begun at some time, would have deleted that was not allowed any deletion. What
+// was gone when it was carried out and has come again since is left out too, and dirty: the destination still has
+// what was there before.
+func (d *Destination) leftOut(ctx context.Context, req sdk.SyncRequest, began time.Time) (left sdk.Withheld, err error) {
 	req.Delete, req.DryRun, req.List = true, true, true
 	_, err = d.config.Transport.Sync(ctx, req, func(p sdk.Progress) {
 		for _, diff := range p.Differences {
@@ -67,6 +69,10 @@ func (d *Destination) leftOut(ctx context.Context, req sdk.SyncRequest) (left sd
 				if len(left.Sample) < maxListed {
 					left.Sample = append(left.Sample, diff.Path)
 				}
+				continue
+			}
+			if info := d.look(diff); d.changedAfter(diff.Path, info, began) {
+				d.Add(sdk.Change{Path: diff.Path, Scope: sdk.ScopeSubtree})
 			}
 		}
 	})

@@ -89,7 +89,7 @@ func (l *lane) transfer(ctx context.Context, batch *queue.Batch, a *audit) (_ sd
 	}
 	left := result.Withheld
 	if allowed == 0 {
-		if left, err = l.leftOut(ctx, req); err != nil {
+		if left, err = l.leftOut(ctx, req, started); err != nil {
 			return result, false, err
 		}
 	}
