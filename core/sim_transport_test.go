@@ -443,6 +443,9 @@ func (c *simCall) round(ctx context.Context, changes []sdk.Change) (again []sdk.
 	if !c.req.Delete {
 		return again, nil
 	}
+	if c.req.Beside {
+		return again, nil
+	}
 	return again, c.deleteGone(ctx, l)
 }
 

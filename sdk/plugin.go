@@ -102,8 +102,9 @@ type SyncRequest struct {
 	// is then sent by a call of its own, which is Beside, while others go on. 0 = send all.
 	MaxSize uint64
 	// Beside tells that another call may run at the same time. This one touches nothing but the paths of its
-	// changes, all with ScopePath, and directories above them. Where that is not enough, because such a
-	// directory was missing at the destination, its path is one that failed.
+	// changes, all with ScopePath, and directories above them, and removes nothing because it is gone from the
+	// source. Where that is not enough, because such a directory was missing at the destination, its path is
+	// one that failed.
 	Beside bool
 	// Busy are paths that a call which is Beside is at work on: neither they, nor what is below them, nor
 	// temporary files of theirs are changed at the destination. A DryRun looks at them all the same, but not

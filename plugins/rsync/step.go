@@ -44,7 +44,9 @@ func (s *session) steps(w work) []step {
 	if len(w.levels) > 0 {
 		steps = append(steps, step{func() job { return s.levelsJob(w.levels) }, itself})
 	}
-	list(gone)
+	if !s.req.Beside {
+		list(gone)
+	}
 	// The root's attributes go along with any other list.
 	if w.root && len(steps) == 0 {
 		steps = append(steps, step{s.rootJob, itself})

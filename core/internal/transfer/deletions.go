@@ -27,18 +27,29 @@ func (l *lane) limitDeletions(req *sdk.SyncRequest, full bool) uint64 {
 	if !req.Delete {
 		return guard.Any
 	}
-	l.mu.Lock()
-	held := l.now.deletions != nil
-	spare := l.now.busy != nil && l.now.busy.spare
-	l.mu.Unlock()
-	if held && !full {
+	if l.deletionHold() != nil && !full {
 		req.Delete = false
 		return guard.Any
 	}
+	allowed := l.allowed(full)
+	switch allowed {
+	case guard.Any:
+	case 0:
+		req.Delete = false
+	default:
+		req.MaxDelete = allowed
+	}
+	return allowed
+}
+
+// allowed is how many entries a call of the lane may delete now.
+func (l *lane) allowed(full bool) uint64 {
 	allowed := l.config.Budget.Allowed(time.Now(), l.config.Guard.Entries(), full)
+	l.mu.Lock()
+	spare := l.now.busy != nil && l.now.busy.spare
+	l.mu.Unlock()
 	switch {
 	case allowed == guard.Any:
-		return allowed
 	case l.beside() && spare:
 		// No more than what may be in the way of the file. If that is a directory with something in it, a
 		// comparison of everything decides.
@@ -47,12 +58,6 @@ func (l *lane) limitDeletions(req *sdk.SyncRequest, full bool) uint64 {
 		allowed = 0
 	case spare:
 		allowed -= min(allowed, 1)
-	}
-	switch allowed {
-	case 0:
-		req.Delete = false
-	default:
-		req.MaxDelete = allowed
 	}
 	return allowed
 }
@@ -93,10 +98,9 @@ func (l *lane) afterDeletions(result sdk.Result, full bool, allowed uint64, left
 		}
 		return false
 	}
-	entries := l.config.Guard.Entries()
 	// More may be allowed by now: this comparison has counted the source, or this batch has created
 	// something.
-	if more := budget.Allowed(now, entries, full); !l.beside() && more > allowed && left.Count <= more {
+	if more := l.allowed(full); !l.beside() && more > allowed && left.Count <= more {
 		return true
 	}
 	hold := budget.Hold(now, guard.Excess{Sync: l.config.Sync, Destination: l.String(), Count: left.Count, Sample: left.Sample})

@@ -68,13 +68,16 @@ func (l *lane) giveBack(batch *queue.Batch) {
 func (l *lane) occupy(batch *queue.Batch) (end func() (touched bool)) {
 	path := batch.Changes()[0].Path
 	allowed := l.config.Budget.Allowed(time.Now(), l.config.Guard.Entries(), false)
-	l.update(func(s *situation) { s.busy = &busy{path: path, spare: allowed > 1} })
+	l.update(func(s *situation) { s.busy = &busy{path: path, spare: allowed > 0} })
 	return func() bool {
 		var touched time.Time
 		l.update(func(s *situation) {
 			touched = s.busy.touched
 			s.busy = nil
 		})
+		if touched.IsZero() && !l.isLarge(batch) {
+			touched = batch.Oldest // it may have gone, which is the main lane's matter
+		}
 		if !touched.IsZero() {
 			l.main.queue.Add(touched, sdk.Change{Path: path, Scope: sdk.ScopeSubtree})
 		}
