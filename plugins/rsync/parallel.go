@@ -21,7 +21,7 @@ import (
 // directories, through ssh, on two cores that do both sides, with one run and with four:
 //
 //	round trip   first sync          comparison
-//	0            4.4 s    3.8 s      1.0 s    1.3 s
+//	0            8.0 s    6.6 s      2.0 s    3.5 s
 //	20 ms        9.7 s    9.0 s      6.4 s    4.1 s
 //	100 ms       23.9 s   16.2 s     22.9 s   13.4 s
 //
