@@ -31,7 +31,8 @@ func (f *fixture) parallel() {
 func (f *fixture) runs(script string) (lines func() []string) {
 	f.t.Helper()
 	log := filepath.Join(f.t.TempDir(), "runs")
-	f.wrap(`echo "$*" | tr '\n' ' ' >>'` + log + `'; echo >>'` + log + `'; ` + script + `"$rsync" "$@"; code=$?; echo end >>'` + log + `'; exit $code`)
+	// One write a line, for several begin at once.
+	f.wrap(`line=$(echo "$*" | tr '\n' ' '); echo "$line" >>'` + log + `'; ` + script + `"$rsync" "$@"; code=$?; echo end >>'` + log + `'; exit $code`)
 	return func() []string {
 		text, err := os.ReadFile(log)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
