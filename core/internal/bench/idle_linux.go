@@ -11,7 +11,7 @@ import (
 // idling measures what a contender takes when nothing happens.
 func (b *bench) idling() {
 	const mib = 1 << 20
-	cpu := b.result("idle-cpu", "Idle: processor time", "ms/s", fmt.Sprintf("Of all processes at the source and at the far end, in %v, after one change.", b.idleTime))
+	cpu := b.result("idle-cpu", "Idle: processor time", "ms/s", fmt.Sprintf("Of all processes at the source and at the far end, in %v, after one change. In large trees filewatch takes fanotify, which wakes for whatever is written to the file system.", b.idleTime))
 	own := b.result("idle-memory", "Idle: memory", "MiB", "PSS of all processes at the source, after one change: filewatch's own are the daemon and its plugins; the others are the ssh that it keeps connected and the rsync on standby.")
 	memoryOf := map[int]float64{}
 	for _, n := range b.idle {
