@@ -3,6 +3,8 @@ package transfer
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -259,4 +261,23 @@ func TestTransferBeginsAgainWhenAMountComes(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What was gone when it was sent, while nothing may be deleted, and is back when that which was not deleted is
+// counted, is neither: the destination still has what was there before.
+func TestWhatCameAgainWhileNothingMayBeDeletedIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, ok)
+		f.config.Budget.Deleted(time.Now(), 100, 0)
+		if err := os.WriteFile(filepath.Join(f.source, "back"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		differs := []sdk.Difference{{Path: "back"}}
+		f.transport.lists = func(sdk.SyncRequest) []sdk.Difference {
+			defer func() { differs = nil }()
+			return differs
+		}
+		f.Add(sdk.Change{Path: "back", Ops: sdk.OpRemove})
+		equal(t, f.transport.paths(), [][]string{{"back"}, {"back"}, {"back/"}, {"back/"}})
+	})
 }
