@@ -19,7 +19,7 @@ func TestLargeFileHoldsUpNothing(t *testing.T) {
 	config, p := overProxy(t, source, destination, "", "")
 	d := startDaemon(t, "defaults {\n  large_file = \"1MB\"\n}\n"+config)
 	d.flushed(t)
-	p.Throttle(2 << 20)
+	p.Throttle(256 << 10) // two minutes for the large one
 	shell(t, source, "mkdir d; head -c 30000000 /dev/urandom > d/big; head -c 1200000 /dev/urandom > d/second")
 	d.travels(t, "d/big")
 	for i := range 20 {
