@@ -138,12 +138,16 @@ func TestRenameDeletesNothing(t *testing.T) {
 	}
 }
 
-// inode tells whether a file is the same as before.
+// inode tells whether a file is the same as before; 0 = there is none. It stays open until the end of the test,
+// so that no other one gets its number.
 func (f *fixture) inode(p string) uint64 {
-	info, err := os.Lstat(filepath.Join(f.dst, p))
+	file, err := os.Open(filepath.Join(f.dst, p))
 	if err != nil {
 		return 0
 	}
+	f.t.Cleanup(func() { _ = file.Close() })
+	info, err := file.Stat()
+	f.must(err)
 	return info.Sys().(*syscall.Stat_t).Ino
 }
 
