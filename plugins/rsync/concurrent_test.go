@@ -21,7 +21,7 @@ func TestChurnDuringTransfers(t *testing.T) {
 	for _, mode := range modes[:2] {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(tree.Seeds(t, 1)) {
+			for seed := range uint64(tree.Seeds(t, 2)) {
 				f := local(t)
 				f.force(mode.caps)
 				churnConcurrently(f, seed)

@@ -47,7 +47,7 @@ func TestChurn(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(tree.Seeds(t, 1)) {
+			for seed := range uint64(tree.Seeds(t, 2)) {
 				f := local(t)
 				f.force(mode.caps)
 				churn(f, seed, tree.ChurnOptions{}, diffOptions(mode.caps))

@@ -19,7 +19,7 @@ const churns = "max_delete = \"100%\"\n"
 func TestChurnEndsEqual(t *testing.T) {
 	t.Parallel()
 	server := sshd.Start(t, sshd.Config{})
-	for seed := range tree.Seeds(t, 3) {
+	for seed := range tree.Seeds(t, 6) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			source, destination := dirs(t)
@@ -36,7 +36,7 @@ func TestChurnEndsEqual(t *testing.T) {
 
 func TestChurnWithExcludesEndsEqual(t *testing.T) {
 	t.Parallel()
-	for seed := range tree.Seeds(t, 2) {
+	for seed := range tree.Seeds(t, 3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			source, destination := dirs(t)
