@@ -91,7 +91,13 @@ func (w *watch) report(p place, e *event, n *entry, from string) string {
 	}
 	// A file that is no longer there has nothing to report unless this is what tells of it: a log that is
 	// removed while it is open may be written to for ever.
-	if !there && !e.has(names) || w.exclude.Match(c.Path, e.isDir()) {
+	if !there && !e.has(names) {
+		return from
+	}
+	if w.exclude.Match(c.Path, e.isDir()) {
+		if e.has(names) {
+			w.reporter.Change(sdk.Change{Path: p.path, Ops: sdk.OpAttrib}) // the directory's modification time
+		}
 		return from
 	}
 	if e.isDir() && c.Ops&sdk.OpCreate != 0 {

@@ -166,6 +166,9 @@ func (p *portable) handle(e fsnotify.Event) {
 		}
 	}
 	if p.exclude.Excluded(path, dir) {
+		if e.Has(fsnotify.Create | fsnotify.Remove | fsnotify.Rename) {
+			p.reporter.Change(sdk.Change{Path: relpath.Parent(path), Ops: sdk.OpAttrib}) // its modification time
+		}
 		return
 	}
 	c := sdk.Change{Path: path}

@@ -71,10 +71,14 @@ func (w *watch) handleAt(n *node, e event) {
 		w.report(path, sdk.ScopePath, e.ops())
 		return
 	}
-	path = relpath.Join(path, e.name)
+	parent := path
+	path = relpath.Join(parent, e.name)
 	if w.exclude.Match(path, dir) {
 		if dir {
 			w.release(w.tree.child(n, e.name))
+		}
+		if e.has(unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO) {
+			w.report(parent, sdk.ScopePath, sdk.OpAttrib) // its modification time
 		}
 		return
 	}

@@ -83,12 +83,26 @@ func (m *Mirror) apply(c sdk.Change) {
 			}
 		}
 	}
+	if c.Path != "" {
+		m.renew(relpath.Parent(c.Path))
+	}
 	switch {
 	case sign == "":
 	case c.Scope == sdk.ScopeSubtree && dir:
 		m.scan(m.known, c.Path)
 	default:
 		m.known[c.Path] = sign
+	}
+}
+
+// renew looks at a directory itself, as whoever acts on a change in it does too: the change may have been one of
+// its modification time.
+func (m *Mirror) renew(path string) {
+	if _, ok := m.known[path]; !ok {
+		return
+	}
+	if sign, dir := m.sign(path); dir {
+		m.known[path] = sign
 	}
 }
 
@@ -106,7 +120,7 @@ func (m *Mirror) sign(path string) (sign string, dir bool) {
 	var st unix.Stat_t
 	Must(m.t, unix.Fstat(fd, &st))
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		return fmt.Sprintf("%o", st.Mode), true
+		return fmt.Sprintf("%o %d", st.Mode, st.Mtim.Nano()), true
 	}
 	return fmt.Sprintf("%o %d %d %d", st.Mode, st.Ino, st.Size, st.Mtim.Nano()), false
 }
