@@ -29,9 +29,6 @@ import (
 const (
 	// defaultGrace is ample for rsync, which removes its temporary files on SIGTERM in milliseconds.
 	defaultGrace = 2 * time.Second
-	// drainDelay bounds how long the descendants of an ended process may take to end, and the output
-	// is read while one of them holds the pipe. What the process itself wrote is in the pipe by then.
-	drainDelay = time.Second
 	// tailSize holds the last hundred lines or so of standard error.
 	tailSize = 8 << 10
 )
@@ -45,7 +42,7 @@ type Command struct {
 	Stdin  io.Reader     // nil = empty; may be read from a little longer than the process lives
 	Stdout io.Writer     // nil = dropped; never called concurrently
 	Stderr io.Writer     // besides the tail in Exit; nil = dropped; never called concurrently
-	Grace  time.Duration // between SIGTERM and SIGKILL; 0 = 2 s
+	Grace  time.Duration // from SIGTERM to SIGKILL, and for descendants from the process's end to it; 0 = 2 s
 }
 
 // Exit is how a process ended.
@@ -168,8 +165,9 @@ func (p *Process) supervise(ctx context.Context) {
 	}()
 	p.untilEnded(ctx, ended)
 	// Descendants may still clean up, as rsync's receiver does; a further signal would disturb them.
-	// They hold the pipes, so that these tell when they have ended.
-	p.pipes.wait(drainDelay)
+	// They hold the pipes, so that these tell when they have ended. What the process itself wrote is in
+	// the pipes by now.
+	p.pipes.wait(p.grace)
 	// Until the process is reaped its id cannot belong to another group.
 	signalGroup(p.PID(), syscall.SIGKILL)
 	p.reap()

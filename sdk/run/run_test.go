@@ -144,13 +144,16 @@ func TestStdinThatHangs(t *testing.T) {
 // A process may pass SIGTERM on and wait for its children; they are not signalled twice.
 func TestDescendantsMayCleanUp(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "log")
-	child := `trap 'echo TERM >>FILE' TERM; trap 'sleep 0.2; echo clean >>FILE; exit' USR1; echo up >>FILE; while :; do sleep 0.05; done`
-	script := `trap 'kill -USR1 $child; exit 20' TERM; sh -c "` + child + `" & child=$!; while :; do sleep 0.05; done`
-	p, err := run.Start(t.Context(), sh(strings.ReplaceAll(script, "FILE", file)))
+	child := `trap 'echo TERM >>FILE' TERM; trap 'sleep 0.2; echo clean >>FILE; exit' USR1; >FILE.up; while :; do sleep 0.05; done`
+	script := `trap 'kill -USR1 $child; exit 20' TERM; sh -c "` + child + `" & child=$!
+		while [ ! -e FILE.up ]; do sleep 0.01; done; echo up >FILE; while :; do sleep 0.05; done`
+	c := sh(strings.ReplaceAll(script, "FILE", file))
+	c.Grace = 10 * time.Second // whatever else the machine does
+	p, err := run.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the child is up", func() bool { b, _ := os.ReadFile(file); return len(b) > 0 })
+	eventually(t, "both are up", func() bool { b, _ := os.ReadFile(file); return len(b) > 0 })
 	p.Stop()
 	if exit := p.Wait(); exit.Code != 20 {
 		t.Errorf("%+v", exit)
