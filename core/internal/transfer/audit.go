@@ -253,7 +253,7 @@ func (d *Destination) judged() {
 	d.now.judging, d.now.deferred = nil, deferred{}
 	d.mu.Unlock()
 	if !proof.asked.IsZero() {
-		d.proved(proof.n, proof.asked)
+		d.proved(proof.began, proof.asked)
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 const maxListed = 10
 
 // Refresh asks, where everything known is confirmed, for proof that nothing else is on its way, and waits
-// for it until ctx ends. A report after that is as fresh as can be.
+// for it until ctx ends. A report after that says "in sync" only if the proof has come: a watcher that hangs,
+// or is slow, may have more to tell.
 func (d *Destination) Refresh(ctx context.Context) {
 	if !d.empty() {
 		return
@@ -28,7 +29,7 @@ func (d *Destination) Refresh(ctx context.Context) {
 	began := time.Now()
 	news := d.listen()
 	d.askProof()
-	for ctx.Err() == nil && d.empty() {
+	for d.empty() {
 		d.mu.Lock()
 		done := d.now.inSync && !d.now.syncedAt.Before(began)
 		d.mu.Unlock()
@@ -40,6 +41,8 @@ func (d *Destination) Refresh(ctx context.Context) {
 			turn.Wait(ctx)
 			news = d.listen()
 		case <-ctx.Done():
+			d.update(func(s *situation) { s.inSync = false })
+			return
 		}
 	}
 }

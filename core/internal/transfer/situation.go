@@ -24,9 +24,9 @@ type situation struct {
 	judged    uint64     // audits so far
 	missed    uint64     // changes that comparisons found and the watcher had not told
 
-	proof    uint64    // number of the proof that counts; a transfer makes it void
-	deferred deferred  // it has come, but what has been mended is to be judged before
-	inSync   bool      // it has come, and nothing was added since
+	began    uint64    // transfers so far; each makes proofs void that were asked for before it
+	deferred deferred  // a proof that has come, but what has been mended is to be judged before
+	inSync   bool      // a proof has come, and since then nothing was added and no later one failed to come
 	syncedAt time.Time // everything that was changed before is confirmed; zero = not known
 	said     bool      // "in sync" was logged since the last transfer
 
@@ -137,33 +137,33 @@ func failedError(path, text string, n int) error {
 	return fmt.Errorf("%d paths could not be sent, the first is %s: %s", n, sdk.Change{Path: path}, text)
 }
 
-// askProof asks for a proof, which takes the place of any before.
+// askProof asks for a proof.
 func (d *Destination) askProof() {
 	asked := time.Now()
 	d.mu.Lock()
-	d.now.proof++
-	n := d.now.proof
+	began := d.now.began
 	d.mu.Unlock()
-	d.config.Watch.Prove(func() { d.proved(n, asked) })
+	d.config.Watch.Prove(func() { d.proved(began, asked) })
 }
 
 // deferred is a proof that waits.
 type deferred struct {
-	n     uint64
+	began uint64
 	asked time.Time
 }
 
-// proved takes the proof that every change before asked has reached Add.
-func (d *Destination) proved(n uint64, asked time.Time) {
+// proved takes the proof that every change before asked has reached Add. It counts if no transfer has begun
+// since.
+func (d *Destination) proved(began uint64, asked time.Time) {
 	all, _ := d.config.Watch.Complete()
 	known := len(d.heldMounts()) == 0
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if n != d.now.proof || !all || !known || d.now.held || d.now.deletions != nil || !d.empty() {
+	if began != d.now.began || !all || !known || d.now.held || d.now.deletions != nil || !d.empty() {
 		return
 	}
 	if a := d.now.audit; d.now.judging != nil || a != nil && a.proved {
-		d.now.deferred = deferred{n, asked}
+		d.now.deferred = deferred{began, asked}
 		return
 	}
 	d.now.inSync, d.now.syncedAt = true, asked

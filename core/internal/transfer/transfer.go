@@ -36,7 +36,7 @@ func (l *lane) transfer(ctx context.Context, batch *queue.Batch, a *audit) (_ sd
 	}
 	allowed := l.limitDeletions(&req, full)
 	l.update(func(s *situation) {
-		s.proof++
+		s.began++
 		s.inSync, s.said = false, false
 		l.progress = &sending{status.Progress{Since: started}, full}
 	})

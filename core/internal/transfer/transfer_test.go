@@ -329,6 +329,38 @@ func TestInSyncIsNotSaidBeforeTheProof(t *testing.T) {
 	})
 }
 
+// A watcher that hangs, as one that is stopped does, may have much to tell.
+func TestInSyncIsNotReportedWhileTheWatcherHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, ok)
+		f.Add(sdk.Change{Path: "a"})
+		if f.log.count("in sync") != 1 || f.Report().State != status.InSync {
+			t.Fatal("in sync is not said")
+		}
+		var proofs []func()
+		f.watch.set(func(w *fakeWatch) { w.prove = func(reached func()) { proofs = append(proofs, reached) } })
+		refresh := func() status.Destination {
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			f.Refresh(ctx)
+			return f.Report()
+		}
+		// Somebody looks again and again: the answer to the first question still counts when it comes.
+		inSync := time.Now()
+		time.Sleep(time.Second)
+		began := time.Now()
+		for range 5 {
+			if r := refresh(); r.State != status.Unproved || r.SyncedAt == nil || !r.SyncedAt.Equal(inSync) {
+				t.Errorf("%q, in sync at %v", r.State, r.SyncedAt)
+			}
+		}
+		proofs[0]()
+		if r := f.Report(); r.State != status.InSync || !r.SyncedAt.Equal(began) {
+			t.Errorf("%q after the proof, in sync at %v, want %v", r.State, r.SyncedAt, began)
+		}
+	})
+}
+
 func TestShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t, func(ctx context.Context, _ int, _ sdk.SyncRequest) (sdk.Result, error) {
