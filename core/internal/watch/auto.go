@@ -114,12 +114,13 @@ func (a *Auto) local(ctx context.Context, req sdk.WatchRequest, r sdk.Reporter, 
 	}
 	a.chose(req, "inotify", why)
 	inotify := relay.start(a.Inotify, true)
-	return a.mend(ctx, req, relay, inotify)
+	return a.mend(ctx, req, relay, inotify, why)
 }
 
-// mend lets inotify watch, and looks for something better once it does not see all.
-func (a *Auto) mend(ctx context.Context, req sdk.WatchRequest, relay *relay, inotify *source) error {
+// mend lets inotify watch, and looks for something better once it does not see all. Why is why it was chosen.
+func (a *Auto) mend(ctx context.Context, req sdk.WatchRequest, relay *relay, inotify *source, why string) error {
 	var hopeless []string // what fanotify does not see either, as far as it was tried
+	whyStill := why       // the reason to stay with inotify all the same
 	for {
 		select {
 		case <-ctx.Done():
@@ -142,7 +143,12 @@ func (a *Auto) mend(ctx context.Context, req sdk.WatchRequest, relay *relay, ino
 		}
 		turn.Wait(ctx)
 		unwatched, reason := inotify.blind()
+		if len(unwatched) == 0 {
+			a.chose(req, "inotify", why)
+			continue
+		}
 		if len(without(unwatched, hopeless)) == 0 {
+			a.chose(req, "inotify", whyStill)
 			continue
 		}
 		fanotify := relay.start(a.Fanotify, false)
@@ -156,8 +162,8 @@ func (a *Auto) mend(ctx context.Context, req sdk.WatchRequest, relay *relay, ino
 		}
 		if err != nil {
 			fanotify.end()
-			hopeless = []string{""}
-			a.chose(req, "inotify", fmt.Sprintf("it does not see everything, but fanotify cannot be used: %v", err))
+			hopeless, whyStill = []string{""}, fmt.Sprintf("it does not see everything, but fanotify cannot be used: %v", err)
+			a.chose(req, "inotify", whyStill)
 			continue
 		}
 		also, _ := fanotify.blind()

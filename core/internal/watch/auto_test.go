@@ -185,10 +185,13 @@ func TestAutoWithoutABetterOne(t *testing.T) {
 		inotify.Unwatched([]string{"dir", "fuse"}, "limit")
 		c.fanotify.next().end <- sdk.Misconfigured(errors.New("no privilege"))
 		c.at("inotify", "fanotify cannot be used: no privilege")
+		inotify.Unwatched(nil, "")
+		c.at("inotify", "local")
 		inotify.Unwatched([]string{"dir", "dir2", "fuse"}, "limit")
 		if c.fanotify.next() != nil || inotify.over() {
 			t.Error("tried again without privilege")
 		}
+		c.at("inotify", "fanotify cannot be used: no privilege")
 		time.Sleep(2 * followSettle)
 		if c.poll.next() == nil {
 			t.Error("not polled either")
