@@ -47,6 +47,8 @@ type pass struct {
 	all    bool // late has become too long
 	failed []failure
 	cost   time.Duration
+
+	lingering []lingering // found by it
 }
 
 // failure is a path that could not be looked at.

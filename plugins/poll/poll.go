@@ -81,6 +81,7 @@ func (watcher) Watch(ctx context.Context, req sdk.WatchRequest, r sdk.Reporter) 
 	t := newTree(req.Root, exclude, req.Only, r)
 	w := watch{
 		pass:     t.pass,
+		settle:   t.settle,
 		progress: t.progress.Load,
 		reporter: r,
 		barriers: req.Barriers,

@@ -42,6 +42,8 @@ type tree struct {
 
 	self entry // the root
 	top  *dir  // what is in it; nil until a pass has ended
+
+	lingering []lingering // the first one since the longest time
 }
 
 // system is how directories are looked at; tests inject faults.
@@ -92,8 +94,10 @@ func (t *tree) pass(ctx context.Context, light bool) (outcome, error) {
 	}
 	t.top = p.top
 	p.sendLate()
+	t.lingering = append(t.lingering, p.lingering...)
 	o := outcome{cost: max(p.cost, time.Since(began)), complete: err == nil && !p.top.lost}
 	o.unwatched, o.reason = summarize(p.failed)
+	o.lingers = t.settle()
 	return o, nil
 }
 

@@ -53,6 +53,7 @@ func (w *worker) visit(t *task) {
 		w.later(t.path, sdk.ScopeSubtree, 0)
 		t.silent = true
 	}
+	w.linger(t, f)
 	w.compare(t, before, time.Now())
 	t.dir.keep(&w.next, w.subs)
 	w.hold(t, f, w.found)

@@ -19,21 +19,33 @@ type outcome struct {
 	complete  bool          // the root could be read
 	unwatched []string      // what could not be looked at, sorted
 	reason    string
+	lingers   time.Time // since when something does; zero = nothing
 }
 
 // watch is one watched root: it says when to look, and what was proved by that.
 type watch struct {
 	// pass looks at the tree and reports what has changed; an error ends the watch.
-	pass     func(ctx context.Context, light bool) (outcome, error)
+	pass func(ctx context.Context, light bool) (outcome, error)
+	// settle reports what lingers no longer, and returns since when something does.
+	settle   func() (since time.Time)
 	progress func() uint64 // moves as long as pass sees something; may be called meanwhile
 	reporter sdk.Reporter
 	barriers <-chan sdk.Barrier
 	pace     pace
 
 	waiting   []sdk.Barrier // received, and no full pass has begun since
+	passed    []passed      // of waiting, those for which something lingers
+	lingers   bool          // something does
 	complete  bool          // the last pass was; barriers hurry no other one
 	unwatched []string      // as last reported
 	reason    string
+}
+
+// passed are barriers that a full pass has served. It ended at a time, and what lingers since before is still to
+// be told.
+type passed struct {
+	barriers []sdk.Barrier
+	at       time.Time
 }
 
 // run polls until ctx ends.
@@ -45,6 +57,10 @@ func (w *watch) run(ctx context.Context) error {
 		at, light := w.pace.next()
 		if len(w.waiting) > 0 && w.complete {
 			at, light = time.Now(), false
+		}
+		settle := false
+		if soon := time.Now().Add(settleEvery); w.lingers && soon.Before(at) {
+			at, settle = soon, true
 		}
 		timer := time.NewTimer(time.Until(at))
 		select {
@@ -60,6 +76,12 @@ func (w *watch) run(ctx context.Context) error {
 			w.gather()
 			light = false
 		case <-timer.C:
+			if settle {
+				var since time.Time
+				w.await(true, func() { since = w.settle() })
+				w.release(since)
+				continue
+			}
 		}
 		if err := w.poll(ctx, light); err != nil || ctx.Err() != nil {
 			return endOf(ctx, err)
@@ -96,31 +118,10 @@ func (w *watch) poll(ctx context.Context, light bool) error {
 	}
 	began := time.Now()
 	var (
-		o    outcome
-		err  error
-		done = make(chan struct{})
+		o   outcome
+		err error
 	)
-	go func() {
-		defer close(done)
-		o, err = w.pass(ctx, light)
-	}()
-	seen := w.progress()
-	check := time.NewTicker(stall)
-	defer check.Stop()
-	for running := true; running; {
-		select {
-		case <-done:
-			running = false
-		case b := <-w.barriers:
-			w.waiting = append(w.waiting, b)
-		case <-check.C:
-			now := w.progress()
-			if now == seen && !first {
-				w.report([]string{""}, fmt.Sprintf("the file system has not answered for %s: see whether its server can be reached", stall))
-			}
-			seen = now
-		}
-	}
+	w.await(!first, func() { o, err = w.pass(ctx, light) })
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
@@ -130,14 +131,51 @@ func (w *watch) poll(ctx context.Context, light bool) error {
 		w.reporter.Ready()
 	}
 	w.report(o.unwatched, o.reason)
-	if !o.complete {
+	switch {
+	case !o.complete:
 		w.waiting = append(proved, w.waiting...)
-		return nil
+	case len(proved) > 0:
+		w.passed = append(w.passed, passed{proved, time.Now()})
 	}
-	for _, b := range proved {
-		b.Reached()
-	}
+	w.release(o.lingers)
 	return nil
+}
+
+// await calls f, goes on receiving barriers meanwhile, and reports it when the root does not answer.
+func (w *watch) await(watched bool, f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	seen := w.progress()
+	check := time.NewTicker(stall)
+	defer check.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case b := <-w.barriers:
+			w.waiting = append(w.waiting, b)
+		case <-check.C:
+			now := w.progress()
+			if now == seen && watched {
+				w.report([]string{""}, fmt.Sprintf("the file system has not answered for %s: see whether its server can be reached", stall))
+			}
+			seen = now
+		}
+	}
+}
+
+// release tells of the barriers for which nothing lingers any more; since is when the first began that does.
+func (w *watch) release(since time.Time) {
+	w.lingers = !since.IsZero()
+	for len(w.passed) > 0 && (!w.lingers || w.passed[0].at.Before(since)) {
+		for _, b := range w.passed[0].barriers {
+			b.Reached()
+		}
+		w.passed = w.passed[1:]
+	}
 }
 
 // report reports what is not watched if that has changed.

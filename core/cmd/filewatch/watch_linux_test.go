@@ -61,6 +61,24 @@ func TestFUSE(t *testing.T) {
 	d.waitMessage(at, "s", "in sync")
 }
 
+// What is removed behind a FUSE mount is found by rsync as long as the kernel has it in its cache.
+func TestFUSERemoved(t *testing.T) {
+	t.Parallel()
+	backing, destination := dirs(t)
+	source := filepath.Join(filepath.Dir(backing), "mounted")
+	shell(t, filepath.Dir(backing), "mkdir mounted source/d")
+	d := startDaemon(t, localSync("s", source, destination, ""), bindfs(t, backing, source))
+	d.waitMessage(0, "s", "in sync")
+	for range 5 {
+		shell(t, backing, "echo x > d/x")
+		d.flushed(t)
+		shell(t, destination, "test -e d/x")
+		shell(t, backing, "rm d/x")
+		d.flushed(t)
+		shell(t, destination, "test ! -e d/x")
+	}
+}
+
 // TestFUSEInside: the rest of the tree is watched, the mount is polled.
 func TestFUSEInside(t *testing.T) {
 	t.Parallel()
