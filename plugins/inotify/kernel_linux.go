@@ -55,6 +55,9 @@ func (k *kernel) remove(wd int32) {
 	_, _ = unix.InotifyRmWatch(k.fd, uint32(wd))
 }
 
+// defaultInstances is the kernel's own limit of inotify instances per user: inotify(7), fs/notify/inotify.
+const defaultInstances = 128
+
 // instancesError explains EMFILE at inotify_init1(2), which stands for two limits.
 func instancesError() error {
 	var lim unix.Rlimit
@@ -65,7 +68,7 @@ func instancesError() error {
 	}
 	name, value := smallerLimit("max_user_instances", "max_inotify_instances")
 	return fmt.Errorf("start inotify: all inotify instances that this user may have are in use (%s = %d); run %s",
-		name, value, raise(name, 2*value))
+		name, value, raise(name, max(2*value, defaultInstances)))
 }
 
 // smallerLimit returns the name and value of the limit that is the smaller one: the system's, or the

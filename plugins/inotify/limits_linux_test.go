@@ -132,7 +132,7 @@ func TestInstanceLimit(t *testing.T) {
 	}
 	setLimit(t, "max_inotify_instances", 0)
 	err := watchInotify(context.Background(), t.TempDir(), nil, nil, watchertest.NewRecorder())
-	if !sdk.IsMisconfigured(err) || !strings.Contains(err.Error(), "sysctl -w user.max_inotify_instances=") {
+	if !sdk.IsMisconfigured(err) || !strings.Contains(err.Error(), "sysctl -w user.max_inotify_instances=128`") {
 		t.Errorf("got %v", err)
 	}
 }
