@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -26,6 +27,9 @@ const exitGrace = time.Second
 // Serve panics on a mistake of the author: no name, neither a Watcher nor a Transport, or a bad tag in
 // a configuration struct.
 func Serve(p Plugin) {
+	if p.MaxProcs > 0 {
+		runtime.GOMAXPROCS(p.MaxProcs)
+	}
 	logger := newLogger()
 	s := newServer(p, logger)
 	s.exitWithHost()
@@ -36,6 +40,8 @@ func Serve(p Plugin) {
 			return grpc.NewServer(append(opts,
 				// A host of another version may send more than we would.
 				grpc.MaxRecvMsgSize(16*wire.MaxRequest),
+				grpc.InitialWindowSize(wire.Window),
+				grpc.InitialConnWindowSize(wire.Window),
 				grpc.UnaryInterceptor(s.recoverUnary),
 				grpc.StreamInterceptor(s.recoverStream),
 			)...)

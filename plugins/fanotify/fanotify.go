@@ -10,7 +10,7 @@ import (
 
 // Plugin returns the plugin, to be served.
 func Plugin() sdk.Plugin {
-	return sdk.Plugin{Name: "fanotify", Version: "1.0.0", Watcher: watcher{}}
+	return sdk.Plugin{Name: "fanotify", Version: "1.0.0", Watcher: watcher{}, MaxProcs: 1}
 }
 
 type watcher struct{}

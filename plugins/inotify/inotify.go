@@ -32,7 +32,7 @@ import (
 
 // Plugin returns the plugin, to be served.
 func Plugin() sdk.Plugin {
-	return sdk.Plugin{Name: "inotify", Version: "1.0.0", Watcher: watcher{defaultBackend}}
+	return sdk.Plugin{Name: "inotify", Version: "1.0.0", Watcher: watcher{defaultBackend}, MaxProcs: 1}
 }
 
 // backend watches a root; it is sdk.Watcher.Watch with the patterns parsed.

@@ -31,7 +31,7 @@ import (
 
 // Plugin returns the plugin "rsync" with its transport, which is to be closed at the end.
 func Plugin() sdk.Plugin {
-	return sdk.Plugin{Name: "rsync", Version: "1.0.0", Transport: newTransport()}
+	return sdk.Plugin{Name: "rsync", Version: "1.0.0", Transport: newTransport(), MaxProcs: 1}
 }
 
 // transport implements sdk.Transport, sdk.Configurable, sdk.Validator and io.Closer.

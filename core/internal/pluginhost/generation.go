@@ -129,6 +129,8 @@ func (g *generation) connect(ctx context.Context, h *Host, name string) error {
 		SyncStderr: &g.stderr,
 		GRPCDialOptions: []grpc.DialOption{
 			grpc.WithNoProxy(),
+			grpc.WithInitialWindowSize(wire.Window),
+			grpc.WithInitialConnWindowSize(wire.Window),
 			grpc.WithUnaryInterceptor(g.unaryCall),
 			grpc.WithStreamInterceptor(g.streamCall),
 		},
