@@ -16,8 +16,13 @@ type lingering struct {
 	since time.Time
 }
 
-// settleEvery is how often lingering names are looked at.
-const settleEvery = 200 * time.Millisecond
+const (
+	// settleEvery is how often lingering names are looked at, if that takes no more than a tenth of it.
+	settleEvery = 200 * time.Millisecond
+	// maxLingering is how many names are looked at; past it the whole root has changed, for a comparison
+	// goes by what the directories list.
+	maxLingering = 10_000
+)
 
 // linger notes which of the missing names linger.
 func (w *worker) linger(t *task, f folder) {

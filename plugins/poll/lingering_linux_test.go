@@ -3,6 +3,8 @@ package poll
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,6 +61,33 @@ func TestLingering(t *testing.T) {
 		t.Errorf("something lingers since %v", since)
 	}
 	named(t, r.take(), "d/g", sdk.ScopePath)
+}
+
+// TestLingeringMany: what is too much to be looked at one by one is compared as a whole.
+func TestLingeringMany(t *testing.T) {
+	a := watchertest.NewArea(t)
+	a.Mkdir("d")
+	for i := range maxLingering + 1 {
+		a.Write(fmt.Sprint("d/", i))
+	}
+	tr, r := mustTree(t, a.Root)
+	tr.system.remote = func(folder) bool { return true }
+	settle(t, tr, r)
+	a.Remove("d")
+	a.Mkdir("d")
+	tr.system.look = func(f folder, name []byte, e *entry, fresh bool) error {
+		if err := kernel.look(f, name, e, fresh); err != unix.ENOENT || fresh {
+			return err
+		}
+		return nil
+	}
+	o := mustPass(t, tr, false)
+	if changes := r.take(); !slices.ContainsFunc(changes, watchertest.Whole) {
+		t.Errorf("%d changes, none of everything", len(changes))
+	}
+	if !o.lingers.IsZero() || len(tr.lingering) > 0 {
+		t.Errorf("%d names linger", len(tr.lingering))
+	}
 }
 
 func TestBarrierWaitsForWhatLingers(t *testing.T) {

@@ -93,8 +93,10 @@ func (t *tree) pass(ctx context.Context, light bool) (outcome, error) {
 		p.fail("", err)
 	}
 	t.top = p.top
+	if t.lingering = append(t.lingering, p.lingering...); len(t.lingering) > maxLingering {
+		t.lingering, p.all = nil, true
+	}
 	p.sendLate()
-	t.lingering = append(t.lingering, p.lingering...)
 	o := outcome{cost: max(p.cost, time.Since(began)), complete: err == nil && !p.top.lost}
 	o.unwatched, o.reason = summarize(p.failed)
 	o.lingers = t.settle()

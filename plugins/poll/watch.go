@@ -36,6 +36,7 @@ type watch struct {
 	waiting   []sdk.Barrier // received, and no full pass has begun since
 	passed    []passed      // of waiting, those for which something lingers
 	lingers   bool          // something does
+	settleAt  time.Time     // when to look at it again
 	complete  bool          // the last pass was; barriers hurry no other one
 	unwatched []string      // as last reported
 	reason    string
@@ -59,8 +60,8 @@ func (w *watch) run(ctx context.Context) error {
 			at, light = time.Now(), false
 		}
 		settle := false
-		if soon := time.Now().Add(settleEvery); w.lingers && soon.Before(at) {
-			at, settle = soon, true
+		if w.lingers && w.settleAt.Before(at) {
+			at, settle = w.settleAt, true
 		}
 		timer := time.NewTimer(time.Until(at))
 		select {
@@ -77,9 +78,7 @@ func (w *watch) run(ctx context.Context) error {
 			light = false
 		case <-timer.C:
 			if settle {
-				var since time.Time
-				w.await(true, func() { since = w.settle() })
-				w.release(since)
+				w.settleNow()
 				continue
 			}
 		}
@@ -165,6 +164,15 @@ func (w *watch) await(watched bool, f func()) {
 			seen = now
 		}
 	}
+}
+
+// settleNow looks at what lingers.
+func (w *watch) settleNow() {
+	began := time.Now()
+	var since time.Time
+	w.await(true, func() { since = w.settle() })
+	w.release(since)
+	w.settleAt = time.Now().Add(max(settleEvery, 10*time.Since(began)))
 }
 
 // release tells of the barriers for which nothing lingers any more; since is when the first began that does.
