@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -213,6 +214,7 @@ func TestDryRunLooksAtWhatIsBusy(t *testing.T) {
 	f.req.Busy, f.req.DryRun, f.req.List = []string{"d/big"}, true, true
 	f.big(f.src, "d/big", "other")
 	f.write(f.dst, "d/.big.a1B2c3", "extra")
+	f.must(os.Chtimes(filepath.Join(f.dst, "d"), time.Time{}, time.Unix(1e9, 0))) // not by chance the same
 	req := f.req
 	req.Changes = subtrees("")
 	var list []string

@@ -89,13 +89,19 @@ func setDefault[T int | time.Duration](v *T, def T) {
 	}
 }
 
-// Add says that c was seen at now.
-func (q *Queue) Add(now time.Time, c sdk.Change) {
+// Add says that changes were seen at now. No batch begins between two of them.
+func (q *Queue) Add(now time.Time, changes ...sdk.Change) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	at := q.instant(now)
 	before := q.next()
+	for _, c := range changes {
+		q.add(at, c)
+	}
+	q.wake(before)
+}
 
+func (q *Queue) add(at instant, c sdk.Change) {
 	x := &entry{first: at, due: at, scope: c.Scope, ops: c.Ops}
 	switch {
 	case waits(c):
@@ -112,7 +118,6 @@ func (q *Queue) Add(now time.Time, c sdk.Change) {
 	if x.moved() {
 		x.origin.heir = q.tree.nearest(c.Path).entry
 	}
-	q.wake(before)
 }
 
 // waits reports whether more about the path of c is likely to follow at once: its file may still be open

@@ -78,13 +78,19 @@ func (l *lane) occupy(batch *queue.Batch) (end func() (touched bool)) {
 		if touched.IsZero() && !l.isLarge(batch) {
 			touched = batch.Oldest // it may have gone, which is the main lane's matter
 		}
+		var again []sdk.Change
+		oldest := batch.Oldest
 		if !touched.IsZero() {
-			l.main.queue.Add(touched, sdk.Change{Path: path, Scope: sdk.ScopeSubtree})
+			again = append(again, sdk.Change{Path: path, Scope: sdk.ScopeSubtree})
+			if touched.Before(oldest) {
+				oldest = touched
+			}
 		}
 		for path != "" {
 			path = parent(path)
-			l.main.queue.Add(batch.Oldest, sdk.Change{Path: path})
+			again = append(again, sdk.Change{Path: path})
 		}
+		l.main.queue.Add(oldest, again...)
 		return !touched.IsZero()
 	}
 }

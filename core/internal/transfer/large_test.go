@@ -24,7 +24,9 @@ func startLarge(t *testing.T, reply func(sdk.SyncRequest) (sdk.Result, error)) (
 				t.Error("a call that sends all")
 			}
 			if c := req.Changes[0]; c.Covers("d/big") && len(req.Busy) == 0 && len(req.Changes) == 1 {
-				return sdk.Result{Large: []string{"d/big"}}, nil
+				if _, err := os.Lstat(filepath.Join(f.source, "d/big")); err == nil {
+					return sdk.Result{Large: []string{"d/big"}}, nil
+				}
 			}
 			return sdk.Result{}, nil
 		}
@@ -149,7 +151,8 @@ func TestLargeFileFails(t *testing.T) {
 		for _, call := range f.transport.calls {
 			compared = compared || call.Changes[0].Path == "d" && call.Changes[0].Scope == sdk.ScopeSubtree || len(call.Changes) > 1 && call.Changes[1].String() == "d/"
 		}
-		if tries.Load() != 3 || !compared || f.log.count("in sync") == 0 {
+		// The comparison of d names d/big once more if it is a call of its own.
+		if n := tries.Load(); n < 3 || n > 4 || !compared || f.log.count("in sync") == 0 {
 			t.Errorf("%d tries, d was compared: %v, %q", tries.Load(), compared, f.transport.paths())
 		}
 	})
