@@ -1,6 +1,8 @@
 package fanotify
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/filewatch/filewatch/plugins/internal/dirent"
@@ -131,12 +133,20 @@ func (w *watch) lookup(v *view, handle unix.FileHandle) (place, error) {
 
 // openHandle opens what has the handle, in the mount that mount is open in.
 func openHandle(mount int, handle unix.FileHandle, flags int) (fd int, err error) {
-	for range 1000 {
-		fd, err = unix.OpenByHandleAt(mount, handle, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC)
-		// The kernel says ENOMEM also for some microseconds while it is being removed.
-		if err != unix.ENOMEM && err != unix.EINTR {
+	return persist(func() (int, error) {
+		return unix.OpenByHandleAt(mount, handle, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC)
+	})
+}
+
+// persist calls open again for half a second as long as it says ENOMEM, which the kernel also says of what is
+// just being removed: for microseconds, but for 12 ms when the one who removes it had to wait for a processor.
+// Pauses that grow leave it one.
+func persist(open func() (int, error)) (fd int, err error) {
+	for tries := range 1000 {
+		if fd, err = open(); err != unix.ENOMEM && err != unix.EINTR {
 			break
 		}
+		time.Sleep(time.Duration(tries) * time.Microsecond)
 	}
 	return fd, err
 }

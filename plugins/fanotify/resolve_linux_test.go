@@ -5,7 +5,35 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// TestPersist: what is being removed for long is gone, and nothing that would have all be compared. Memory that is
+// lacking for good is told.
+func TestPersist(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		removed := time.Now().Add(100 * time.Millisecond)
+		_, err := persist(func() (int, error) {
+			if time.Now().Before(removed) {
+				return -1, unix.ENOMEM
+			}
+			return -1, unix.ESTALE
+		})
+		if err != unix.ESTALE {
+			t.Errorf("a removal that takes 100 ms: %v", err)
+		}
+		start := time.Now()
+		if _, err := persist(func() (int, error) { return -1, unix.ENOMEM }); err != unix.ENOMEM {
+			t.Errorf("no memory: %v", err)
+		}
+		if waited := time.Since(start); waited > time.Second {
+			t.Errorf("waited for %v", waited)
+		}
+	})
+}
 
 // TestCacheIsBounded: paths are forgotten before they take more memory than they may.
 func TestCacheIsBounded(t *testing.T) {
