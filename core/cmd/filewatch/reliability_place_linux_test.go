@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -84,6 +86,90 @@ func TestUnmountedDestination(t *testing.T) {
 			if got := matching(t, filepath.Join(m.path(destination), "big")); len(got) != 1 {
 				t.Error("big is not there")
 			}
+		})
+	}
+}
+
+// unmountingRsync stands in rsync's place. While a flag is up it first unmounts a disk, and notes how that went.
+const unmountingRsync = `#!/bin/sh
+if [ -e %[1]q ]; then
+	umount %[2]q && echo unmounted >>%[3]q || echo busy >>%[3]q
+fi
+exec %[4]q "$@"
+`
+
+// The disk of a destination cannot be unmounted between the look at it and the rsync that follows, so that
+// nothing is written below its mount point; after that it can.
+func TestUnmountedBeforeRsyncStarts(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, below, options string }{
+		{"mount point", "", ""},
+		{"directory on the disk", "/dir", ""},
+		{"directory that is to be made", "/new", ""},
+		{"no standby", "", `standby = "0"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := newMounts(t)
+			rsync, err := exec.LookPath("rsync")
+			if err != nil {
+				t.Fatal(err)
+			}
+			source, point := dirs(t)
+			bin := t.TempDir()
+			flag, told := filepath.Join(bin, "flag"), filepath.Join(bin, "told")
+			writeFile(t, filepath.Join(bin, "rsync"), fmt.Sprintf(unmountingRsync, flag, point, told, rsync))
+			shell(t, bin, "chmod 755 rsync")
+			m.run("mount -t tmpfs disk '" + point + "'; mkdir '" + point + "/dir'")
+			destination := point + test.below
+			config := localSync("s", source, destination, `transport "rsync" { `+test.options+` }`)
+			find := func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "PATH="+bin+":"+os.Getenv("PATH")) }
+			tried := func() {
+				t.Helper()
+				text, err := os.ReadFile(told)
+				if err != nil || strings.Trim(string(text), "busy\n") != "" {
+					t.Errorf("rsync's place was told %q, %v", text, err)
+				}
+				shell(t, bin, "rm -f flag told")
+			}
+			unmounted := func() {
+				t.Helper()
+				if names, err := os.ReadDir(m.path(point)); err != nil || len(names) > 0 {
+					t.Errorf("below the mount point: %v, %v", names, err)
+				}
+			}
+
+			writeFile(t, flag, "")
+			file := filepath.Join(bin, "sync.hcl")
+			writeFile(t, file, config)
+			once := exec.Command("filewatch", "-config", file, "-once")
+			once.Env = append(os.Environ(), ownDirs(t)...)
+			find(once)
+			m.enter(once)
+			if out, err := once.CombinedOutput(); err != nil {
+				t.Errorf("-once: %v\n%s", err, out)
+			}
+			tried()
+			same(t, source, m.path(destination))
+
+			d := startDaemon(t, config, find, m.enter)
+			d.flushed(t)
+			for _, how := range []string{"resync", "verify", "flush"} {
+				writeFile(t, flag, "")
+				shell(t, source, "echo "+how+" > "+how)
+				d.command(how, "s") // verify may find the change
+				d.flushed(t)
+				if how != "flush" { // for it there may be a standby
+					tried()
+				}
+				shell(t, bin, "rm -f flag told")
+				same(t, source, m.path(destination))
+			}
+			eventually(t, "the disk can be unmounted", func() bool {
+				return exec.Command("nsenter", "-t", itoa(m.pid), "-m", "umount", point).Run() == nil
+			})
+			unmounted()
+			d.waitStatus(t, "s", status.Away)
+			unmounted()
 		})
 	}
 }

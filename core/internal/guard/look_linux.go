@@ -28,11 +28,7 @@ func newDisk() Looker { return &disk{} }
 // Look implements Looker. All it asks is asked of one open directory, so that no change of the path or of
 // the mounts meanwhile can mix two.
 func (d *disk) Look(root string, ignored func(string, bool) bool) (s Sight, err error) {
-	var fd int
-	err = retry(func() (err error) {
-		fd, err = unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		return err
-	})
+	fd, err := open(root, unix.O_RDONLY)
 	if err != nil {
 		return s, &os.PathError{Op: "open", Path: root, Err: err}
 	}
@@ -46,6 +42,17 @@ func (d *disk) Look(root string, ignored func(string, bool) bool) (s Sight, err 
 		return s, &os.PathError{Op: "identify", Path: root, Err: err}
 	}
 	return s, nil
+}
+
+// openDir opens a directory for nothing but to have it open, which takes no right to read it.
+func openDir(path string) (fd int, err error) { return open(path, unix.O_PATH) }
+
+func open(path string, how int) (fd int, err error) {
+	err = retry(func() (err error) {
+		fd, err = unix.Open(path, how|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	return fd, err
 }
 
 func (d *disk) identify(fd int) (id Identity, err error) {

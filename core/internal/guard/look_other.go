@@ -47,6 +47,11 @@ func (disk) Look(root string, ignored func(string, bool) bool) (s Sight, err err
 	return s, nil
 }
 
+// openDir opens a directory for nothing but to have it open.
+func openDir(path string) (fd int, err error) {
+	return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
 // Mounted implements Looker.
 func (disk) Mounted(point Path) bool {
 	var fs unix.Statfs_t

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Place is the directory of a destination on this machine. When its file system is unmounted, another
@@ -36,6 +39,35 @@ func (p *Place) Check() (changed bool, err error) {
 		p.mu.Unlock()
 	}
 	return changed, err
+}
+
+// Enter is Check, and keeps the directory open until leave is called, so that its file system cannot be
+// unmounted between the look and the end of what is written there; `umount -l` asks nobody.
+func (p *Place) Enter() (leave func(), changed bool, err error) {
+	if p == nil {
+		return func() {}, false, nil
+	}
+	// First, so that what is looked at is what stays.
+	leave = pin(p.path)
+	if changed, err = p.Check(); err != nil {
+		leave()
+		return func() {}, false, err
+	}
+	return leave, changed, nil
+}
+
+// pin keeps the directory open that a path leads to, or the nearest one above it that is there, until the
+// function that it returns is called. What cannot be opened is not.
+func pin(path string) func() {
+	dir, err := openDir(path)
+	for errors.Is(err, fs.ErrNotExist) && path != filepath.Dir(path) {
+		path = filepath.Dir(path)
+		dir, err = openDir(path)
+	}
+	if err != nil {
+		return func() {}
+	}
+	return func() { _ = unix.Close(dir) } // nothing was written to it
 }
 
 // Away returns the error that Check would. It does not touch a file system that is mounted.

@@ -99,9 +99,11 @@ func (l *lane) bulk() bool { return l.beside() || l.queue.Everything() }
 
 // next transfers what is due. It calls release when others may be at work.
 func (l *lane) next(ctx context.Context, release func()) error {
-	if _, err := l.checkPlace(); err != nil {
+	leave, err := l.enterPlace()
+	if err != nil {
 		return err
 	}
+	defer leave()
 	var audit *audit
 	if !l.beside() {
 		audit = l.beginAudit()
@@ -110,7 +112,7 @@ func (l *lane) next(ctx context.Context, release func()) error {
 	if batch == nil {
 		return nil
 	}
-	_, err := l.send(ctx, batch, audit, release)
+	_, err = l.send(ctx, batch, audit, release)
 	switch {
 	case err == nil:
 		l.plain = 0
@@ -136,6 +138,11 @@ func (l *lane) once(ctx context.Context) (sent bool, err error) {
 		return false, ctx.Err()
 	}
 	defer leave()
+	leavePlace, err := l.enterPlace()
+	if err != nil {
+		return false, err
+	}
+	defer leavePlace()
 	batch := l.queue.Take(time.Now())
 	if batch == nil {
 		return false, nil

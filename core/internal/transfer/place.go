@@ -15,10 +15,19 @@ func placeOf(e sdk.Endpoint) *guard.Place {
 	return guard.NewPlace(e.Path)
 }
 
-// checkPlace returns an error when the destination's file system is not mounted any more. It reports whether
-// the destination is another one than before; then everything is compared.
-func (d *Destination) checkPlace() (changed bool, err error) {
-	changed, err = d.place.Check()
+// enterPlace returns an error when the destination's file system is not mounted any more. Otherwise it stays
+// mounted until leave is called.
+func (d *Destination) enterPlace() (leave func(), err error) {
+	leave, changed, err := d.place.Enter()
+	_, err = d.judgePlace(changed, err)
+	return leave, err
+}
+
+// checkPlace returns an error as enterPlace does. It reports whether the destination is another one than before;
+// then everything is compared.
+func (d *Destination) checkPlace() (changed bool, err error) { return d.judgePlace(d.place.Check()) }
+
+func (d *Destination) judgePlace(changed bool, err error) (bool, error) {
 	if changed {
 		d.config.Logger.Warn("the destination is not the directory it was, everything is compared")
 		d.queue.Add(time.Now(), everything)

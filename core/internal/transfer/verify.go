@@ -80,9 +80,11 @@ func (d *Destination) differences(ctx context.Context, changes []sdk.Change) ([]
 	if err := d.config.Guard.Check(); err != nil {
 		return nil, err
 	}
-	if _, err := d.checkPlace(); err != nil {
+	leave, err := d.enterPlace()
+	if err != nil {
 		return nil, err
 	}
+	defer leave()
 	req := d.request(changes)
 	req.ID = "verify"
 	req.List, req.DryRun = true, true
