@@ -67,6 +67,16 @@ func (e *Engine) Approve(name string) (approved []string, err error) {
 	return approved, err
 }
 
+// ApproveTold lets through once, in the Once that follows, what the run before has told that it holds, and
+// returns that in words: a source as long as it is seen as it was then, deletions as long as they are no more.
+func (e *Engine) ApproveTold(name string) (approved []string, err error) {
+	err = e.of(name, func(s *syncBlock) error {
+		approved, err = s.approveTold()
+		return err
+	})
+	return approved, err
+}
+
 // Verify implements control.Daemon.
 func (e *Engine) Verify(ctx context.Context, name string, repair bool, found func(destination string, d sdk.Difference)) error {
 	return e.each(ctx, name, func(ctx context.Context, d *transfer.Destination) error {

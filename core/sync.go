@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -215,18 +216,7 @@ func (b *syncBlock) resync() {
 // approve lets through what is held, and returns that in words.
 func (b *syncBlock) approve() (approved []string, err error) {
 	if b.guard.Check() != nil {
-		hold, err := b.guard.Approve()
-		if err != nil {
-			return nil, err
-		}
-		if b.record.Get().Source.MayBeEmpty {
-			// Otherwise the deletions that this means would be held in their turn.
-			for _, d := range b.destinations {
-				d.ApproveNext()
-			}
-		}
-		b.resync()
-		return []string{hold.Seen}, nil
+		return b.approveSource()
 	}
 	for _, h := range b.mounts.Held() {
 		if b.mounts.Approve(h.Path) {
@@ -235,12 +225,49 @@ func (b *syncBlock) approve() (approved []string, err error) {
 		}
 	}
 	for _, d := range b.destinations {
-		if hold := d.ApproveDeletions(); hold != nil {
+		if hold := d.ApproveDeletions(false); hold != nil {
 			approved = append(approved, hold.Seen)
 		}
 	}
 	if len(approved) == 0 {
 		return nil, fmt.Errorf("nothing of sync %q is held", b.plan.Name)
+	}
+	return approved, nil
+}
+
+// approveSource takes the source, which is held, as it is.
+func (b *syncBlock) approveSource() (approved []string, err error) {
+	hold, err := b.guard.Approve()
+	if err != nil {
+		return nil, err
+	}
+	if b.record.Get().Source.MayBeEmpty {
+		// Otherwise the deletions that this means would be held in their turn.
+		for _, d := range b.destinations {
+			d.ApproveNext()
+		}
+	}
+	b.resync()
+	return []string{hold.Seen}, nil
+}
+
+// approveTold is approve of what the run before has told, and of nothing that has been added since: nobody has
+// seen that. What mounts hide is not approved so, for no run remembers it.
+func (b *syncBlock) approveTold() (approved []string, err error) {
+	// Without a look before it, this is of what the run before has seen.
+	if approved, err = b.approveSource(); !errors.Is(err, guard.ErrNotHeld) {
+		return approved, err
+	}
+	if err := b.guard.Check(); err != nil {
+		return nil, fmt.Errorf("nothing is approved, for the run before did not tell this: %w", err)
+	}
+	for _, d := range b.destinations {
+		if hold := d.ApproveDeletions(true); hold != nil {
+			approved = append(approved, hold.Seen)
+		}
+	}
+	if len(approved) == 0 {
+		return nil, fmt.Errorf("nothing is approved, for the run before held nothing of sync %q", b.plan.Name)
 	}
 	return approved, nil
 }

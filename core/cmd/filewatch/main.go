@@ -55,7 +55,7 @@ type environment struct {
 
 func commands() []command {
 	return []command{
-		{"", "-config FILE|DIRECTORY [-once]", "keep everything in step; with -once, one full sync", runDaemon},
+		{"", "-config FILE|DIRECTORY [-once [-approve NAME]]", "keep everything in step; with -once, one full sync", runDaemon},
 		{"validate", "-config FILE|DIRECTORY", "check the configuration, print what goes where", runValidate},
 		{"status", "[NAME] [-json] [-watch]", "show the state of a running daemon", runStatus},
 		{"flush", "[NAME] [-timeout 30s]", "wait until every change made before is confirmed", runFlush},

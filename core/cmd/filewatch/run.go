@@ -18,6 +18,7 @@ import (
 	"github.com/filewatch/filewatch/core/internal/control"
 	"github.com/filewatch/filewatch/core/internal/guard"
 	"github.com/filewatch/filewatch/core/internal/state"
+	"github.com/filewatch/filewatch/core/internal/status"
 )
 
 // shutdownTimeout is how long transfers that are under way may take to end after SIGTERM, and what
@@ -31,8 +32,14 @@ func runDaemon(env *environment, args []string) int {
 	var s settings
 	s.add(flags)
 	once := flags.Bool("once", false, "one full sync of every block, then exit: 0 all done, 1 something failed")
+	var approve list
+	flags.Var(&approve, "approve", "with -once: let through what the run before has held of the sync `NAME`; may be repeated")
 	if status, ok := s.parse(env, flags, args); !ok {
 		return status
+	}
+	if len(approve) > 0 && !*once {
+		fmt.Fprintln(env.stderr, "filewatch: -approve goes with -once; filewatch approve NAME asks a daemon that runs.")
+		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -44,7 +51,7 @@ func runDaemon(env *environment, args []string) int {
 		env = &environment{stdin: env.stdin, stdout: env.stdout, stderr: &progressLines{to: env.stderr}}
 	}
 	if *once {
-		return s.withPlan(ctx, env, func(r *running) int { return r.once(ctx) })
+		return s.withPlan(ctx, env, func(r *running) int { return r.once(ctx, approve) })
 	}
 	// From here on, so that it never means what it means to those who do not take it: the end.
 	hangups := make(chan os.Signal, 1)
@@ -77,23 +84,41 @@ func (r *running) daemon(ctx context.Context, hangups <-chan os.Signal, seen con
 	return exitOK
 }
 
-// once does one full sync of every block.
-func (r *running) once(ctx context.Context) int {
-	engine, done, status := r.start()
+// once does one full sync of every block. What the run before has held of those named is let through.
+func (r *running) once(ctx context.Context, approve []string) int {
+	engine, done, exit := r.start()
 	if engine == nil {
-		return status
+		return exit
 	}
 	defer done()
+	failed, held := false, false
+	for _, name := range approve {
+		words, err := engine.ApproveTold(name)
+		if err != nil {
+			failed = true
+			fmt.Fprintf(r.env.stderr, "filewatch: -approve: %v\n", err)
+		}
+		for _, line := range approvedWords(name, words) {
+			fmt.Fprintln(r.env.stdout, status.Escape(line))
+		}
+	}
 	for _, err := range engine.Once(ctx) {
-		status = exitFailed
+		failed = true
+		held = held || errors.As(err, new(*guard.Hold))
 		if !errors.Is(err, context.Canceled) {
 			fmt.Fprintf(r.env.stderr, "filewatch: %v\n", err)
 		}
 	}
+	if held {
+		fmt.Fprintln(r.env.stderr, "filewatch: without a daemon, the same command with -approve NAME lets through what was held here.")
+	}
 	if ctx.Err() != nil {
 		fmt.Fprintln(r.env.stderr, "filewatch: interrupted before everything was compared")
 	}
-	return status
+	if failed {
+		return exitFailed
+	}
+	return exitOK
 }
 
 // start returns the engine of the plan and what is to be called when it has ended. There is none, and

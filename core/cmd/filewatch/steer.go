@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/filewatch/filewatch/core/internal/control"
@@ -33,11 +34,18 @@ func runResync(env *environment, args []string) int {
 func runApprove(env *environment, args []string) int {
 	return steer(env, args, "approve", func(ctx context.Context, c *control.Client, name string) ([]string, error) {
 		words, err := c.Approve(ctx, name)
-		for i := range words {
-			words[i] = name + ": approved: " + words[i]
+		if errors.As(err, new(*control.NotRunningError)) {
+			err = fmt.Errorf("%w\nwhat a run with -once has held, the next one lets through with -approve %s", err, name)
 		}
-		return words, err
+		return approvedWords(name, words), err
 	})
+}
+
+func approvedWords(name string, words []string) []string {
+	for i := range words {
+		words[i] = name + ": approved: " + words[i]
+	}
+	return words
 }
 
 // steer asks a daemon to do something to one sync, and prints what it has done.

@@ -56,8 +56,8 @@ type Budget struct {
 	slots    []slot // oldest first; none empty; at most slots+1
 	now      time.Time
 	entries  uint64 // as last told
-	approved bool
-	applied  bool // the approval, to the last full comparison that asked
+	approved uint64 // how many the next full comparison may delete in any case; 0 = nothing is approved
+	applied  bool   // the approval, to the last full comparison that asked
 }
 
 // slot is what was deleted in a short time.
@@ -86,17 +86,15 @@ func (b *Budget) Allowed(now time.Time, entries uint64, full bool) uint64 {
 	defer b.mu.Unlock()
 	b.forget(now)
 	b.entries = entries
+	allowed := b.limit.of(b.most())
+	if allowed != Any {
+		allowed -= min(allowed, b.recent())
+	}
 	if full {
-		b.applied = b.approved
-		if b.approved {
-			return Any
-		}
+		b.applied = b.approved > 0
+		allowed = max(allowed, b.approved)
 	}
-	limit := b.limit.of(b.most())
-	if limit == Any {
-		return Any
-	}
-	return limit - min(limit, b.recent())
+	return allowed
 }
 
 // Deleted notes deletions that were carried out, and entries that were created: what comes and goes, or
@@ -119,11 +117,11 @@ func (b *Budget) Deleted(now time.Time, deleted, created uint64) {
 	s.entries = max(s.entries, b.entries)
 }
 
-// Approve lets the next full comparison delete any number.
-func (b *Budget) Approve() {
+// Approve lets the next full comparison delete so many entries.
+func (b *Budget) Approve(count uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.approved = true
+	b.approved = count
 }
 
 // Compared notes that a full comparison has been carried out, after what it deleted was noted. It uses an
@@ -132,7 +130,7 @@ func (b *Budget) Compared() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.applied {
-		b.approved, b.applied, b.slots = false, false, nil
+		b.approved, b.applied, b.slots = 0, false, nil
 	}
 }
 

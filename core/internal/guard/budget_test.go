@@ -53,7 +53,7 @@ func TestBudget(t *testing.T) {
 func TestBudgetApproved(t *testing.T) {
 	b := NewBudget(Limit{Count: 10})
 	b.Deleted(noon, 10, 0)
-	b.Approve()
+	b.Approve(Any)
 	if got := b.Allowed(noon, 0, false); got != 0 {
 		t.Errorf("%d allowed to a batch by an approval for a full comparison", got)
 	}
@@ -74,6 +74,24 @@ func TestBudgetApproved(t *testing.T) {
 	}
 }
 
+// An approval of a number lets no more through, and is used up all the same.
+func TestBudgetApprovedCount(t *testing.T) {
+	b := NewBudget(Limit{Count: 10})
+	for _, test := range []struct {
+		approve, used uint64
+		want          []uint64 // of two comparisons
+	}{{25, 4, []uint64{25, 10}}, {5, 4, []uint64{6, 10}}, {0, 4, []uint64{6, 6}}} {
+		b.Deleted(noon, test.used, 0)
+		b.Approve(test.approve)
+		for _, want := range test.want {
+			if got := b.Allowed(noon, 0, true); got != want {
+				t.Errorf("approved %d: %d allowed, want %d", test.approve, got, want)
+			}
+			b.Compared()
+		}
+	}
+}
+
 // Somebody approves while a comparison is under way that was not allowed anything yet.
 func TestBudgetApprovedMeanwhile(t *testing.T) {
 	b := NewBudget(Limit{Count: 10})
@@ -82,7 +100,7 @@ func TestBudgetApprovedMeanwhile(t *testing.T) {
 			t.Errorf("%d allowed, want %d", got, want)
 		}
 		if want == 10 {
-			b.Approve()
+			b.Approve(Any)
 		}
 		b.Compared()
 	}
@@ -175,7 +193,7 @@ func TestBudgetWithAnotherLimit(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	b := NewBudget(Limit{Count: 10})
 	b.Deleted(now, 7, 0)
-	b.Approve()
+	b.Approve(Any)
 	next := b.With(Limit{Count: 12})
 	for _, test := range []struct {
 		after time.Duration

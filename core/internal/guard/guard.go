@@ -26,6 +26,7 @@ type Source struct {
 	Entries    uint64   `json:"entries"`                // at the last full comparison; 0 = none yet, or not counted
 	MayBeEmpty bool     `json:"may_be_empty,omitempty"` // approved when it was empty, and empty since then
 	Held       *Hold    `json:"held,omitempty"`         // for what it is held, if it is
+	Instead    Sight    `json:"instead,omitzero"`       // what was seen there when it was held; zero = nothing
 }
 
 // Valid returns an error when s, read from a file, is not what was written.
@@ -67,7 +68,7 @@ type Guard struct {
 
 	mu    sync.Mutex
 	known Source
-	hold  *Hold // of the last look; nil = none
+	hold  *Hold // of the last look, which may be that of an earlier run; nil = none
 	seen  Sight // of the last look that saw a directory
 }
 
@@ -90,6 +91,7 @@ func Open(c Config) *Guard {
 	if g.known.Path != Path(c.Root) {
 		g.known = Source{Path: Path(c.Root)}
 	}
+	g.hold, g.seen = g.known.Held, g.known.Instead
 	return g
 }
 
@@ -120,7 +122,10 @@ func (g *Guard) judge(seen Sight, err error) *Hold {
 	if err == nil {
 		g.seen = seen
 	}
-	g.hold, next.Held = hold, hold
+	g.hold, next.Held, next.Instead = hold, hold, Sight{}
+	if hold != nil && err == nil {
+		next.Instead = seen
+	}
 	g.remember(next)
 	return hold
 }
@@ -161,7 +166,7 @@ func (g *Guard) Entries() uint64 {
 	return g.known.Entries
 }
 
-// Hold returns for what the source was held when it was last looked at, or nil.
+// Hold returns for what the source was held when it was last looked at, also by an earlier run, or nil.
 func (g *Guard) Hold() *Hold {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -172,8 +177,8 @@ func (g *Guard) Hold() *Hold {
 var ErrNotHeld = errors.New("the source is not held")
 
 // Approve takes the source as it is from now on, and returns the hold that this ends. It blocks as Check
-// does. It approves only what the last Check saw: when the source has changed since, the error is the
-// new *Hold. What is not there or cannot be read cannot be approved either.
+// does. It approves only what the last Check saw, which may be that of an earlier run: when the source has
+// changed since, the error is the new *Hold. What is not there or cannot be read cannot be approved either.
 //
 // After the approval of an Empty source, or of an empty Replaced one, the deletions are still up to the
 // Budget.

@@ -8,8 +8,8 @@ import (
 
 // Sight is what is found when a source is looked at.
 type Sight struct {
-	Identity Identity
-	Empty    bool // nothing in it but what is ignored
+	Identity Identity `json:"identity,omitzero"`
+	Empty    bool     `json:"empty,omitempty"` // nothing in it but what is ignored
 }
 
 // Looker is how a Guard sees the source. It is safe for concurrent use.

@@ -36,11 +36,15 @@ func (d *Destination) Resync() {
 }
 
 // ApproveDeletions lets the deletions through that are held, once. It returns their hold, nil when none
-// are held.
-func (d *Destination) ApproveDeletions() *guard.Hold {
+// are held. With exactly it lets no more through than the hold has counted.
+func (d *Destination) ApproveDeletions(exactly bool) *guard.Hold {
 	hold := d.deletionHold()
 	if hold != nil {
-		d.ApproveNext()
+		count := guard.Any
+		if exactly {
+			count = hold.Count
+		}
+		d.config.Budget.Approve(count)
 		// In this order there is no moment when nothing is held and nothing to do.
 		d.Resync()
 		d.update(func(s *situation) { s.deletions = nil })
@@ -50,7 +54,7 @@ func (d *Destination) ApproveDeletions() *guard.Hold {
 }
 
 // ApproveNext lets the next comparison of everything delete any number.
-func (d *Destination) ApproveNext() { d.config.Budget.Approve() }
+func (d *Destination) ApproveNext() { d.config.Budget.Approve(guard.Any) }
 
 // Flush returns nil once every change that was made before the call is confirmed, and an error as soon as
 // that cannot be soon, or when ctx ends.

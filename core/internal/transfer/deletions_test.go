@@ -65,7 +65,7 @@ func TestTooManyDeletionsAreHeld(t *testing.T) {
 			t.Error("flushed during the hold")
 		}
 		// Approved once, and only once.
-		if f.ApproveDeletions() == nil {
+		if f.ApproveDeletions(false) == nil {
 			t.Error("there was nothing to approve")
 		}
 		synctest.Wait()
