@@ -4,10 +4,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/filewatch/filewatch/core/internal/status"
 	"github.com/filewatch/filewatch/sdk/plugintest/tree"
 )
 
@@ -32,6 +34,52 @@ func TestUnreadableFileIsNamedAndHeals(t *testing.T) {
 	d.waitMessage(0, "s", "in sync")
 }
 
+// What is in a directory that cannot be listed is unknown, not gone: while filewatch runs, and when it starts.
+func TestDirectoryThatCannotBeListed(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root to run filewatch as somebody who may not list a directory")
+	}
+	source, destination := dirs(t)
+	shell(t, filepath.Dir(source), `chmod 755 . ..; mkdir -p source/shut/sub source/open; touch source/shut/gone source/shut/sub/gone source/open/gone
+		chown -R 65534:65534 source destination`)
+	config := localSync("s", source, destination, "")
+	d := startDaemon(t, config, asNobody(t))
+	d.waitMessage(0, "s", "in sync")
+
+	shell(t, source, "chmod 0 shut; rm -r shut/gone shut/sub; touch shut/new; chown 65534:65534 shut/new")
+	for _, start := range []bool{false, true} {
+		if start {
+			d.stop(t, syscall.SIGTERM)
+			d = startDaemon(t, config, asNobody(t))
+		} else {
+			d.do("resync", "s")
+		}
+		eventually(t, "status names the directory and why", func() bool {
+			return slices.ContainsFunc(d.status("s").Failing, func(p status.Path) bool {
+				return strings.Contains(p.Path+": "+p.Text, "shut: permission denied reading it at the source")
+			})
+		})
+		shell(t, source, "rm -f open/*; echo more > open/"+itoa(d.pid())+"; chown 65534:65534 open/*")
+		tree.WaitEqual(t, filepath.Join(source, "open"), filepath.Join(destination, "open"), patience, tree.Options{})
+		if why := d.cannotFlush(t); !strings.Contains(why, "ermission denied") {
+			t.Errorf("flush: %s", why)
+		}
+		if s := d.status("s"); s.State != status.Failing {
+			t.Errorf("status says %q", s.State)
+		}
+		for _, p := range []string{"shut/gone", "shut/sub/gone"} {
+			if _, err := os.Lstat(filepath.Join(destination, p)); err != nil {
+				t.Errorf("after the start %v: %v", start, err)
+			}
+		}
+	}
+
+	shell(t, source, "chmod 755 shut")
+	tree.WaitEqual(t, source, destination, patience, tree.Options{})
+	d.flushed(t)
+}
+
 // asNobody runs the daemon as an ordinary user who may start the test's binary.
 func asNobody(t *testing.T) func(*exec.Cmd) {
 	t.Helper()
@@ -47,6 +95,10 @@ func asNobody(t *testing.T) func(*exec.Cmd) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
+	}
+	own := filepath.Dir(strings.TrimPrefix(ownDirs(t)[0], "STATE_DIRECTORY="))
+	if err := os.Chown(own, 65534, 65534); err != nil {
+		t.Fatal(err)
 	}
 	return func(cmd *exec.Cmd) {
 		config := cmd.Args[2]

@@ -31,6 +31,9 @@ func (d *daemon) command(args ...string) (exit int, stdout, stderr string) {
 	at := slices.Index(d.cmd.Args, "-config")
 	cmd := exec.Command("filewatch", append(args, d.cmd.Args[at:at+2]...)...)
 	cmd.Env = d.cmd.Env
+	if attr := d.cmd.SysProcAttr; attr != nil { // as the daemon's user
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: attr.Credential}
+	}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
