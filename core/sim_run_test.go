@@ -88,7 +88,7 @@ func newSimulation(seed uint64, bug simBug, root string) *simulation {
 	}
 	w.exclude, _ = filter.Parse(w.plan.Exclude)
 	for i := range 1 + s.rng.IntN(2) {
-		e := sdk.Endpoint{Path: fmt.Sprintf("/to%d", i)}
+		e := sdk.Endpoint{Scheme: sdk.SchemeSSH, Host: "far", Path: fmt.Sprintf("/to%d", i)}
 		w.plan.Destinations = append(w.plan.Destinations, e)
 		w.dests = append(w.dests, &simDest{endpoint: e, tree: simTree{}})
 	}

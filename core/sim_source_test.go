@@ -47,12 +47,7 @@ func (w *simWorld) pinned(path string) bool {
 
 // pick returns a random path of one kind, "" when there is none but the root. w is locked.
 func (w *simWorld) pick(rng *rand.Rand, dir bool) string {
-	var all []string
-	for _, p := range w.source.tree.paths("") {
-		if w.source.tree[p].dir == dir && !w.pinned(p) {
-			all = append(all, p)
-		}
-	}
+	all := w.source.tree.those(func(p string) bool { return w.source.tree[p].dir == dir && !w.pinned(p) })
 	if dir && rng.IntN(len(all)+2) < 2 || len(all) == 0 {
 		return ""
 	}
@@ -220,13 +215,7 @@ func (w *simWorld) rename(from, to string) {
 
 // wipe empties the source. w is locked.
 func (w *simWorld) wipe(silent bool) {
-	var top []string
-	for _, p := range w.source.tree.paths("") {
-		if parentOf(p) == "" {
-			top = append(top, p)
-		}
-	}
-	for _, p := range top {
+	for _, p := range w.source.tree.those(func(p string) bool { return parentOf(p) == "" }) {
 		w.remove(p, silent)
 	}
 }

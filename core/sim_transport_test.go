@@ -95,7 +95,7 @@ func (t simTransport) begin(ctx context.Context, req sdk.SyncRequest, progress f
 	}
 	c.exclude, _ = filter.Parse(req.Exclude)
 	c.full = req.Changes[0].Path == "" && req.Changes[0].Scope == sdk.ScopeSubtree
-	w.note(c.name, "call %d: %s", d.calls, describe(req))
+	w.note(c.name, "call %d: %s", d.calls, description(req))
 	for _, other := range d.running {
 		switch {
 		case other.req.Beside == req.Beside:
@@ -143,7 +143,10 @@ func (t simTransport) begin(ctx context.Context, req sdk.SyncRequest, progress f
 	return c, ctx.Err()
 }
 
-func describe(req sdk.SyncRequest) string {
+// description writes a request for the trace, if there is one.
+type description sdk.SyncRequest
+
+func (req description) String() string {
 	text := ""
 	for i, c := range req.Changes {
 		if i == 12 {

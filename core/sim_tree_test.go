@@ -40,14 +40,18 @@ type simTree map[string]simNode
 
 // paths returns what is at and below a path, parents first.
 func (t simTree) paths(at string) []string {
-	all := make([]string, 0, len(t))
+	return t.those(func(p string) bool { return within(p, at) })
+}
+
+// those returns the paths that a function wants, parents first.
+func (t simTree) those(want func(path string) bool) (paths []string) {
 	for p := range t {
-		if within(p, at) {
-			all = append(all, p)
+		if want(p) {
+			paths = append(paths, p)
 		}
 	}
-	slices.Sort(all)
-	return all
+	slices.Sort(paths)
+	return paths
 }
 
 // isDir reports whether there is a directory; the root is one.

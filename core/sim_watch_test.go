@@ -440,7 +440,8 @@ func (s *simStream) compare(before, now simTree, r sdk.Reporter) {
 		s.note("tells %s %s", c.Ops, c)
 		r.Change(c)
 	}
-	for _, p := range now.paths("") {
+	changed := func(p string) bool { was, ok := before[p]; return !ok || was != now[p] }
+	for _, p := range now.those(changed) {
 		n := now[p]
 		was, ok := before[p]
 		switch {
@@ -450,13 +451,11 @@ func (s *simStream) compare(before, now simTree, r sdk.Reporter) {
 			tell(sdk.Change{Path: p, Ops: settled})
 		case was.dir != n.dir:
 			tell(sdk.Change{Path: p, Scope: sdk.ScopeSubtree, Ops: sdk.OpCreate})
-		case was != n:
+		default:
 			tell(sdk.Change{Path: p, Ops: sdk.OpWrite | sdk.OpClose})
 		}
 	}
-	for _, p := range before.paths("") {
-		if _, ok := now[p]; !ok {
-			tell(sdk.Change{Path: p, Ops: sdk.OpRemove})
-		}
+	for _, p := range before.those(func(p string) bool { _, ok := now[p]; return !ok }) {
+		tell(sdk.Change{Path: p, Ops: sdk.OpRemove})
 	}
 }

@@ -37,6 +37,7 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
+	frugal(t)
 	const workers = 2
 	seeds := uint64(tree.Seeds(t, 900))
 	var failed atomic.Int32
@@ -53,6 +54,12 @@ func TestSimulation(t *testing.T) {
 			}
 		})
 	}
+}
+
+// frugal has less time spent on collecting garbage: a world is small, and soon gone.
+func frugal(t *testing.T) {
+	before := debug.SetGCPercent(800)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
 }
 
 // Same seed, same story, line by line: otherwise a failure could not be looked into. No two goroutines act at one

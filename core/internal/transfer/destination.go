@@ -204,7 +204,13 @@ func (d *Destination) isPaused() bool {
 // check returns why the source must not be acted on, nil if it may.
 func (d *Destination) check() error {
 	err := d.config.Guard.Check()
-	d.update(func(s *situation) { s.held = err != nil })
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	// A hold is looked at every second, which is no news.
+	if held := err != nil; held != d.now.held {
+		d.now.held = held
+		d.changed()
+	}
 	return err
 }
 
