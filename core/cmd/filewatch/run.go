@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/filewatch/filewatch/core"
+	"github.com/filewatch/filewatch/core/internal/answer"
 	"github.com/filewatch/filewatch/core/internal/config"
 	"github.com/filewatch/filewatch/core/internal/control"
 	"github.com/filewatch/filewatch/core/internal/guard"
@@ -78,10 +79,29 @@ func (r *running) daemon(ctx context.Context, hangups <-chan os.Signal, seen con
 	var wg sync.WaitGroup
 	wg.Go(func() { watchEdits(ctx, r.settings.configs, seen, edited, r.logger) })
 	wg.Go(func() { r.follow(ctx, engine, hangups, edited) })
-	engine.Run(ctx)
-	wg.Wait()
+	wg.Go(func() { engine.Run(ctx) })
+	if !endsInTime(ctx, &wg) {
+		r.logger.Warn("ends although something is still waiting for a file system that does not answer")
+	}
 	r.logger.Info("ended")
 	return exitOK
+}
+
+// endsInTime waits for wg, but not for good once ctx has ended: nothing ends a system call that waits for a server
+// that is gone. It reports whether all has ended.
+func endsInTime(ctx context.Context, wg *sync.WaitGroup) bool {
+	ended := make(chan struct{})
+	go func() { wg.Wait(); close(ended) }()
+	overdue := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		time.AfterFunc(shutdownTimeout+answer.Time, func() { close(overdue) })
+	})
+	select {
+	case <-ended:
+		return true
+	case <-overdue:
+		return false
+	}
 }
 
 // once does one full sync of every block. What the run before has held of those named is let through.

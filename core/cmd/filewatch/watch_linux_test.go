@@ -11,9 +11,12 @@ import (
 	"github.com/filewatch/filewatch/sdk/plugintest/tree"
 )
 
+// fuse is a file system that a process serves.
+type fuse struct{ process *os.Process }
+
 // bindfs mounts a directory at another one by way of FUSE, where only who is in the same mount namespace
-// sees it, and returns what runs the daemon there.
-func bindfs(t *testing.T, backing, at string) func(*exec.Cmd) {
+// sees it.
+func bindfs(t *testing.T, backing, at string) fuse {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root to mount")
@@ -33,14 +36,22 @@ func bindfs(t *testing.T, backing, at string) func(*exec.Cmd) {
 		table, _ := os.ReadFile("/proc/" + pid + "/mountinfo")
 		return strings.Contains(string(table), " "+at+" ")
 	})
-	return func(cmd *exec.Cmd) {
-		nsenter, err := exec.LookPath("nsenter")
-		if err != nil {
-			cmd.Err = err
-			return
+	return fuse{mount.Process}
+}
+
+// enter runs the daemon where it is mounted.
+func (f fuse) enter(cmd *exec.Cmd) { (&mounts{pid: f.process.Pid}).enter(cmd) }
+
+// hang has it answer nothing until the returned function is called.
+func (f fuse) hang(t *testing.T) (heal func()) {
+	t.Helper()
+	send := func(s syscall.Signal) {
+		if err := f.process.Signal(s); err != nil {
+			t.Error(err)
 		}
-		cmd.Path, cmd.Args = nsenter, append([]string{"nsenter", "-t", pid, "-m", cmd.Path}, cmd.Args[1:]...)
 	}
+	send(syscall.SIGSTOP)
+	return func() { send(syscall.SIGCONT) }
 }
 
 // What is changed behind a FUSE mount causes no events.
@@ -49,7 +60,7 @@ func TestFUSE(t *testing.T) {
 	backing, destination := dirs(t)
 	source := filepath.Join(filepath.Dir(backing), "mounted")
 	shell(t, filepath.Dir(backing), "mkdir mounted source/d; echo x > source/d/x")
-	d := startDaemon(t, localSync("s", source, destination, ""), bindfs(t, backing, source))
+	d := startDaemon(t, localSync("s", source, destination, ""), bindfs(t, backing, source).enter)
 	d.waitText(0, "watcher chosen", `"poll"`, "FUSE")
 	at := d.waitMessage(0, "s", "in sync")
 	eventually(t, "inotify runs beside polling", func() bool { return d.plugin("inotify") != 0 })
@@ -67,7 +78,7 @@ func TestFUSERemoved(t *testing.T) {
 	backing, destination := dirs(t)
 	source := filepath.Join(filepath.Dir(backing), "mounted")
 	shell(t, filepath.Dir(backing), "mkdir mounted source/d")
-	d := startDaemon(t, localSync("s", source, destination, ""), bindfs(t, backing, source))
+	d := startDaemon(t, localSync("s", source, destination, ""), bindfs(t, backing, source).enter)
 	d.waitMessage(0, "s", "in sync")
 	for range 5 {
 		shell(t, backing, "echo x > d/x")
@@ -87,7 +98,7 @@ func TestFUSEInside(t *testing.T) {
 			source, destination := dirs(t)
 			backing := filepath.Join(filepath.Dir(source), "backing")
 			shell(t, filepath.Dir(source), "mkdir -p backing/d source/sub/m source/own; echo x > backing/d/x")
-			d := startDaemon(t, localSync("s", source, destination, watcher), bindfs(t, backing, filepath.Join(source, "sub/m")))
+			d := startDaemon(t, localSync("s", source, destination, watcher), bindfs(t, backing, filepath.Join(source, "sub/m")).enter)
 			d.waitText(0, "partly not watched", "sub/m")
 			at := d.waitMessage(0, "s", "in sync")
 			shell(t, backing, "echo behind > d/x; echo new > d/new")

@@ -85,7 +85,7 @@ func Open(c Config) *Guard {
 		c.Remember = func(Source) {}
 	}
 	if c.Look == nil {
-		c.Look = newDisk()
+		c.Look = &patient{Looker: newDisk()}
 	}
 	g := &Guard{config: c, known: c.Known}
 	if g.known.Path != Path(c.Root) {
@@ -96,8 +96,8 @@ func Open(c Config) *Guard {
 }
 
 // Check looks at the source and returns nil when it may be acted on, deletions included, and otherwise a
-// *Hold. It is to be called at start and right before each transfer; it takes about 10 µs, but blocks as
-// long as a server does not answer. The first directory with something in it that is found is the source
+// *Hold. It is to be called at start and right before each transfer; it takes about 10 µs, and 5 s at
+// most: a source that does not answer is Unreadable. The first directory with something in it that is found is the source
 // from then on. A hold ends by itself when the source is again what it was.
 func (g *Guard) Check() error {
 	seen, err := g.config.Look.Look(g.config.Root, g.config.Ignored)

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/filewatch/filewatch/core/internal/answer"
 )
 
 // Place is the directory of a destination on this machine. When its file system is unmounted, another
@@ -23,11 +25,11 @@ type Place struct {
 }
 
 // NewPlace returns the place at an absolute path, not looked at yet.
-func NewPlace(path string) *Place { return &Place{path: path, look: newDisk()} }
+func NewPlace(path string) *Place { return &Place{path: path, look: &patient{Looker: newDisk()}} }
 
 // Check looks at the directory. The error says that its file system is not mounted any more, and how to go on.
 // changed reports that it is another directory than the last time, or that there is none any more: nothing is
-// known of what it holds. It blocks as long as a server does not answer.
+// known of what it holds. It takes 5 s at most: a directory that does not answer is an error, too.
 func (p *Place) Check() (changed bool, err error) {
 	if p == nil {
 		return false, nil
@@ -47,13 +49,18 @@ func (p *Place) Enter() (leave func(), changed bool, err error) {
 	if p == nil {
 		return func() {}, false, nil
 	}
-	// First, so that what is looked at is what stays.
-	leave = pin(p.path)
+	// What hangs is not entered.
 	if changed, err = p.Check(); err != nil {
+		return func() {}, false, err
+	}
+	// Before the look that counts, so that what is looked at is what stays.
+	leave = pin(p.path)
+	again, err := p.Check()
+	if err != nil {
 		leave()
 		return func() {}, false, err
 	}
-	return leave, changed, nil
+	return leave, changed || again, nil
 }
 
 // pin keeps the directory open that a path leads to, or the nearest one above it that is there, until the
@@ -85,6 +92,8 @@ func (p *Place) see() (seen Identity, changed bool, err error) {
 	seen = sight.Identity
 	was := p.last()
 	switch {
+	case errors.Is(err, answer.Err):
+		return was, false, fmt.Errorf("destination %s: %w: once `ls %s` works as the user of filewatch, the sync goes on by itself", Path(p.path), err, Path(p.path).shell())
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return was, false, nil // whoever writes there will say what is wrong
 	case !was.known() || err == nil && was.same(seen):

@@ -41,3 +41,33 @@ func TestAutomount(t *testing.T) {
 		}
 	}
 }
+
+// TestUnreadTable: a change of the mounts that could not be looked at, because the root was not there or did not
+// answer, is looked at later.
+func TestUnreadTable(t *testing.T) {
+	var (
+		disk          = identity{id: 1, key: "ext4", what: "ext4 (/dev/sdb)", device: true}
+		now           = map[string]identity{"a": disk}
+		ok, isChanged = true, false
+	)
+	tr := &Tracker{root: "/r", system: system{
+		below:   func(string) (map[string]identity, bool) { return now, ok },
+		changed: func() bool { was := isChanged; isChanged = false; return was },
+		hides:   func(string, string) bool { return false },
+		exists:  func(string, string) bool { return true },
+	}}
+	for i, step := range []struct {
+		mounted, ok bool
+		held        int
+	}{{true, true, 0}, {false, false, 0}, {false, true, 1}, {true, false, 1}, {true, true, 0}} {
+		before := len(now) > 0
+		now, ok = map[string]identity{}, step.ok
+		if step.mounted {
+			now["a"] = disk
+		}
+		isChanged = before != step.mounted // told only once
+		if got := len(tr.Held()); got != step.held {
+			t.Errorf("step %d: %d held, want %d", i, got, step.held)
+		}
+	}
+}

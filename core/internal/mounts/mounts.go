@@ -41,6 +41,7 @@ type Tracker struct {
 	mu     sync.Mutex // guards all below
 	memory Memory     // as last remembered
 	began  bool       // synced is known
+	stale  bool       // the table may have changed since now was read
 	synced map[string]identity
 	now    map[string]identity
 	holds  []Hold // sorted, none below another
@@ -88,7 +89,10 @@ func New(root string, exclude *filter.Filter, memory Memory) *Tracker {
 func (t *Tracker) Held() []Hold {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if changed := t.system.changed(); changed || !t.began {
+	if t.system.changed() || !t.began {
+		t.stale = true // also if it cannot be told below now
+	}
+	if t.stale {
 		t.look()
 	} else if len(t.holds) > 0 { // mount points come and go without the table
 		t.judge()
@@ -144,6 +148,7 @@ func (t *Tracker) look() {
 	if !ok {
 		return
 	}
+	t.stale = false
 	maps.DeleteFunc(now, func(p string, _ identity) bool { return t.exclude.Excluded(p, true) })
 	t.now = now
 	if !t.began {

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/core/internal/answer"
 	"github.com/filewatch/filewatch/sdk/mountinfo"
 )
 
@@ -25,15 +26,15 @@ const recheck = 10 * time.Second
 // Points returns the paths below root, relative to it, where something is mounted.
 func Points(root string) []string {
 	var all []string
-	for p := range mountsBelow(root) {
+	for p := range mountsBelow(&answer.Paths{}, root) {
 		all = append(all, p)
 	}
 	return all
 }
 
 // mountsBelow returns nil when the root is not there or there is no table.
-func mountsBelow(root string) map[string]mountinfo.Mount {
-	real, err := filepath.EvalSymlinks(root)
+func mountsBelow(paths *answer.Paths, root string) map[string]mountinfo.Mount {
+	real, err := answer.Within(paths, root, func() (string, error) { return filepath.EvalSymlinks(root) })
 	if err != nil {
 		return nil
 	}
@@ -45,11 +46,12 @@ func mountsBelow(root string) map[string]mountinfo.Mount {
 }
 
 func kernel() system {
-	return system{below: below, changed: changes(), hides: hides, exists: exists}
+	var paths answer.Paths
+	return system{below: func(root string) (map[string]identity, bool) { return below(&paths, root) }, changed: changes(), hides: hides, exists: exists}
 }
 
-func below(root string) (map[string]identity, bool) {
-	all := mountsBelow(root)
+func below(paths *answer.Paths, root string) (map[string]identity, bool) {
+	all := mountsBelow(paths, root)
 	if all == nil {
 		return nil, false
 	}

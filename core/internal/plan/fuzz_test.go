@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/filewatch/filewatch/core/internal/answer"
 	"github.com/filewatch/filewatch/core/internal/config"
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/filter"
@@ -45,7 +46,7 @@ func FuzzParse(f *testing.F) {
 			if err != nil || again != there {
 				t.Errorf("%q: the effective %+v prints as %q, which reads as %+v, %v", s, there, there.String(), again, err)
 			}
-			_ = treeOf(there)
+			_ = treeOf(&answer.Paths{}, there)
 		}
 	})
 }

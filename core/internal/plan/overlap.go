@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/filewatch/filewatch/core/internal/answer"
 	"github.com/filewatch/filewatch/sdk"
 )
 
@@ -27,10 +28,10 @@ func (t tree) within(o tree) bool {
 func (t tree) overlaps(o tree) bool { return t.within(o) || o.within(t) }
 
 // localTree is the tree at an absolute path here, symbolic links resolved as far as it exists.
-func localTree(p string) tree {
+func localTree(paths *answer.Paths, p string) tree {
 	rest := ""
 	for dir := p; ; dir = filepath.Dir(dir) {
-		if real, err := filepath.EvalSymlinks(dir); err == nil {
+		if real, err := answer.Within(paths, dir, func() (string, error) { return filepath.EvalSymlinks(dir) }); err == nil {
 			return tree{path: filepath.Join(real, rest)}
 		}
 		if dir == filepath.Dir(dir) {
@@ -42,10 +43,10 @@ func localTree(p string) tree {
 
 // treeOf is the tree that an endpoint names. For whom it is written does not matter, except where
 // the path is relative to somebody's home.
-func treeOf(ep sdk.Endpoint) tree {
+func treeOf(paths *answer.Paths, ep sdk.Endpoint) tree {
 	switch ep.Scheme {
 	case sdk.SchemeLocal:
-		return localTree(ep.Path)
+		return localTree(paths, ep.Path)
 	case sdk.SchemeSSH:
 		return tree{"ssh://" + machine(ep.Host), remotePath(ep)}
 	}
@@ -101,10 +102,10 @@ func (p *planner) overlaps(drafts []*draft) {
 	var sites []site
 	for i, d := range drafts {
 		if d.source.path != "" {
-			sources[i] = localTree(d.source.path)
+			sources[i] = localTree(&p.paths, d.source.path)
 		}
 		for _, dest := range d.destinations {
-			sites = append(sites, site{i, dest.at, dest.Endpoint, treeOf(dest.Endpoint)})
+			sites = append(sites, site{i, dest.at, dest.Endpoint, treeOf(&p.paths, dest.Endpoint)})
 		}
 	}
 	for i, s := range sites {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/filewatch/filewatch/core/internal/answer"
 	"github.com/filewatch/filewatch/core/internal/config"
 	"github.com/filewatch/filewatch/sdk"
 )
@@ -142,6 +143,7 @@ type planner struct {
 	described map[string]described // by plugin
 	decoded   map[hcl.Body]decoded
 	diags     hcl.Diagnostics
+	paths     answer.Paths // that do not answer
 }
 
 func (p *planner) errorf(at hcl.Range, summary, format string, args ...any) {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/filewatch/filewatch/core/internal/answer"
 	"github.com/filewatch/filewatch/core/internal/config"
 )
 
@@ -31,7 +32,7 @@ func (p *planner) source(cfg *config.Sync) source {
 		p.errorf(at, "Invalid source", "The source cannot be used: %s.", err)
 		return source{}
 	}
-	switch info, err := os.Stat(path); {
+	switch info, err := p.stat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		p.warnf(at, "Source not found", "There is no directory %s. The sync waits until it is there.", printable(path))
 	case err != nil:
@@ -40,6 +41,15 @@ func (p *planner) source(cfg *config.Sync) source {
 		p.warnf(at, "Source not a directory", "%s is not a directory. The sync waits until it is one; to send a single file, name its directory and exclude the rest.", printable(path))
 	}
 	return source{path, path == "/" || meansContents(cfg.Source.V)}
+}
+
+// stat is os.Stat of what may not answer.
+func (p *planner) stat(path string) (fs.FileInfo, error) {
+	info, err := answer.Within(&p.paths, path, func() (fs.FileInfo, error) { return os.Stat(path) })
+	if errors.Is(err, answer.Err) {
+		err = &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return info, err
 }
 
 // meansContents tells whether rsync takes a source for the contents of the directory.
@@ -56,7 +66,10 @@ func local(dir, written string) (string, error) {
 		return "", err
 	}
 	clean := filepath.Clean(path)
-	if real, err := os.Stat(path); err == nil && strings.Contains(path, "..") {
+	if !strings.Contains(path, "..") {
+		return onDisk(clean)
+	}
+	if real, err := os.Stat(path); err == nil {
 		if other, err := os.Stat(clean); err != nil || !os.SameFile(real, other) {
 			return "", fmt.Errorf("the path %q goes through a symbolic link and back by \"..\", which can be read in two ways; write it without \"..\"", path)
 		}

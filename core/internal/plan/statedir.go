@@ -15,16 +15,16 @@ func (p *planner) apart(cfg *config.Config, d *draft) {
 	if cfg.StateDir == "" {
 		return
 	}
-	state := localTree(cfg.StateDir)
+	state := localTree(&p.paths, cfg.StateDir)
 	for _, dest := range d.destinations {
-		if treeOf(dest.Endpoint).overlaps(state) {
+		if treeOf(&p.paths, dest.Endpoint).overlaps(state) {
 			p.errorf(dest.at, "Destination overlaps the state directory", "%s overlaps %s, where filewatch keeps what it must remember: the sync would delete or overwrite that. Name another destination, or another state_dir.", printable(dest.String()), printable(cfg.StateDir))
 		}
 	}
 	if d.source.path == "" {
 		return
 	}
-	switch source := localTree(d.source.path); {
+	switch source := localTree(&p.paths, d.source.path); {
 	case source.within(state):
 		p.errorf(d.cfg.Source.Range, "Source in the state directory", "The source %s lies in %s, where filewatch keeps what it must remember: each transfer would be the reason for the next. Name another state_dir.", printable(d.source.path), printable(cfg.StateDir))
 	case state.within(source):

@@ -166,6 +166,9 @@ func (d *Destination) Once(ctx context.Context) error {
 	if hold := d.deletionHold(); hold != nil {
 		return hold
 	}
+	if held := d.heldMounts(); len(held) > 0 {
+		return mountError(held)
+	}
 	return nil
 }
 

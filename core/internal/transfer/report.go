@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/filewatch/filewatch/core/internal/guard"
+	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/queue"
 	"github.com/filewatch/filewatch/core/internal/status"
 	"github.com/filewatch/filewatch/core/internal/turn"
@@ -57,7 +58,10 @@ func (d *Destination) Missed() uint64 {
 // Report returns what the destination is doing.
 func (d *Destination) Report() status.Destination {
 	held := d.config.Guard.Check()
-	hidden := d.heldMounts()
+	var hidden []mounts.Hold
+	if held == nil { // what hangs is not asked twice
+		hidden = d.heldMounts()
+	}
 	_ = d.placeAway() // what it finds shows in what follows
 	stats := d.stats()
 	failing, n := d.failing(maxListed)
