@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,21 +27,47 @@ const (
 //   - What a periodic comparison mended and the watcher never told was missed by it.
 //   - What was sent and is gone again by then may have come and gone between two looks of a watcher that
 //     looks; only the destination has it now.
+//   - Of what a transfer sent that failed there is no list, so that the same is to be feared of all that it was
+//     to send.
 type audit struct {
 	since       time.Time // the comparison before the one that is audited; zero = nothing is counted as missed
 	differences []sdk.Difference
 	large       []string // files that were left out; they may be the same at the destination
+	failed      scopes   // what transfers that failed were to send
 	counted     int      // from this one on they count as missed
 	held        bool     // deletions were, so that what is deleted now may have been told long ago
 	more        bool     // there were too many to remember
 
 	// reported is what the watcher told since the rescan was due, and what waited then; nil when nothing is
 	// counted as missed.
-	reported map[string]sdk.Scope
+	reported scopes
 	compared bool // everything, since then
 
 	transfers int  // so far
 	proved    bool // the watcher has told everything up to the end of the last of them
+}
+
+// scopes are changes by their paths.
+type scopes map[string]sdk.Scope
+
+// with returns s with one more; past maxReported everything.
+func (s scopes) with(path string, scope sdk.Scope) scopes {
+	switch {
+	case s == nil:
+		s = scopes{}
+	case len(s) >= maxReported:
+		return scopes{"": sdk.ScopeSubtree}
+	}
+	s[path] = max(s[path], scope)
+	return s
+}
+
+// changes returns them in the order of their paths.
+func (s scopes) changes() (changes []sdk.Change) {
+	for _, path := range slices.Sorted(maps.Keys(s)) {
+		changes = append(changes, sdk.Change{Path: path, Scope: s[path]})
+	}
+	return changes
 }
 
 // beginRescan starts an audit of the next comparison of everything.
@@ -55,7 +82,7 @@ func (d *Destination) beginRescan() {
 	a.counted = len(a.differences)
 	a.held = d.now.deletions != nil
 	a.compared = false
-	a.reported = map[string]sdk.Scope{}
+	a.reported = scopes{}
 	d.mu.Unlock()
 	// In this order nothing comes between: what waits now, and what is told from now on.
 	for _, c := range append(d.main.queue.Unconfirmed(), d.large.queue.Unconfirmed()...) {
@@ -92,17 +119,10 @@ func (a *audit) report(c sdk.Change) {
 	if c.Ops == 0 || c.Ops&(sdk.OpCreate|sdk.OpRemove|sdk.OpRename) != 0 {
 		scope = sdk.ScopeSubtree
 		if c.Path != "" {
-			a.note(parent(c.Path), sdk.ScopePath)
+			a.reported = a.reported.with(parent(c.Path), sdk.ScopePath)
 		}
 	}
-	a.note(c.Path, scope)
-}
-
-func (a *audit) note(path string, scope sdk.Scope) {
-	if len(a.reported) >= maxReported {
-		a.reported = map[string]sdk.Scope{"": sdk.ScopeSubtree}
-	}
-	a.reported[path] = max(a.reported[path], scope)
+	a.reported = a.reported.with(c.Path, scope)
 }
 
 // covers reports whether the watcher told of path: by its name, or by that of a directory above it that
@@ -144,7 +164,18 @@ func (a *audit) leave(large []string) {
 	}
 }
 
-// endAudit asks, after a transfer, for the proof with which a can be judged.
+// fail notes what a transfer was to send that has failed. It will be tried again, so that a is judged after the one
+// that succeeds. The destination's lock is held.
+func (a *audit) fail(changes []sdk.Change) {
+	if a == nil {
+		return
+	}
+	for _, c := range changes {
+		a.failed = a.failed.with(c.Path, c.Scope)
+	}
+}
+
+// endAudit asks, after a transfer that succeeded, for the proof with which a can be judged.
 func (d *Destination) endAudit(a *audit, compared bool) {
 	if a == nil {
 		return
@@ -152,7 +183,7 @@ func (d *Destination) endAudit(a *audit, compared bool) {
 	d.mu.Lock()
 	a.compared = a.compared || compared
 	waits := !a.since.IsZero() && !a.compared
-	if !waits && len(a.differences)+len(a.large) == 0 && !a.more {
+	if !waits && len(a.differences)+len(a.large)+len(a.failed) == 0 && !a.more {
 		d.now.audit = nil
 		waits = true
 	}
@@ -188,6 +219,7 @@ func (d *Destination) judgeAudit() {
 		d.queue.Add(time.Now(), everything)
 	}
 	if looks {
+		d.queue.Add(time.Now(), a.failed.changes()...)
 		for _, path := range a.large {
 			d.look(sdk.Difference{Path: path})
 		}
@@ -230,16 +262,21 @@ func (d *Destination) look(diff sdk.Difference) os.FileInfo {
 func (d *Destination) lookAgain(judged uint64) bool {
 	d.mu.Lock()
 	var differences []sdk.Difference
+	var failed []sdk.Change
 	for _, a := range []*audit{d.now.audit, d.now.judging} {
 		if a != nil {
 			differences = append(differences, a.differences...)
 			for _, path := range a.large {
 				differences = append(differences, sdk.Difference{Path: path})
 			}
+			failed = append(failed, a.failed.changes()...)
 		}
 	}
-	any := len(differences) > 0 || d.now.judged != judged
+	any := len(differences)+len(failed) > 0 || d.now.judged != judged
 	d.mu.Unlock()
+	if d.config.Watch.Looks() {
+		d.queue.Add(time.Now(), failed...)
+	}
 	for _, diff := range differences {
 		d.look(diff)
 	}

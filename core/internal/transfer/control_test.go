@@ -276,6 +276,44 @@ func TestWhatCameAndWentBetweenTwoLooksIsDeleted(t *testing.T) {
 	})
 }
 
+// What a transfer has sent that failed is listed by nobody, and the next try finds it the same.
+func TestWhatAFailedTransferSentIsLookedAtAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fail := true
+		f := start(t, func(context.Context, int, sdk.SyncRequest) (sdk.Result, error) {
+			if fail {
+				fail = false
+				return sdk.Result{}, sdk.Unavailable(errors.New("the connection broke off"))
+			}
+			return sdk.Result{}, nil
+		})
+		var proofs []func()
+		f.watch.set(func(w *fakeWatch) {
+			w.looks = true
+			w.prove = func(reached func()) { proofs = append(proofs, reached) }
+		})
+		f.Add(sdk.Change{Path: "d", Scope: sdk.ScopeSubtree})
+		time.Sleep(5 * time.Second)
+		equal(t, f.transport.paths(), [][]string{{"d/"}, {"d/"}})
+		for _, reached := range proofs {
+			reached()
+		}
+		equal(t, f.transport.paths(), [][]string{{"d/"}, {"d/"}, {"d/"}})
+		if f.log.count("in sync") != 0 {
+			t.Error("in sync is said before it has been looked at again")
+		}
+		for len(proofs) > 0 {
+			reached := proofs[0]
+			proofs = proofs[1:]
+			reached()
+			synctest.Wait()
+		}
+		if n := len(f.transport.paths()); n != 3 || f.log.count("in sync") != 1 {
+			t.Errorf("%d calls, in sync %d times", n, f.log.count("in sync"))
+		}
+	})
+}
+
 // A watcher that looks now and then cannot tell of it, so it does not count as missed; what it should have
 // seen does.
 func TestWhatCameAndWentBetweenTwoLooksIsNotMissed(t *testing.T) {

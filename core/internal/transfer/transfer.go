@@ -67,6 +67,7 @@ func (l *lane) transfer(ctx context.Context, batch *queue.Batch, a *audit) (_ sd
 	l.update(func(s *situation) {
 		l.progress = nil
 		if err != nil {
+			a.fail(changes)
 			return
 		}
 		a.leave(result.Large)
@@ -79,11 +80,11 @@ func (l *lane) transfer(ctx context.Context, batch *queue.Batch, a *audit) (_ sd
 		s.sent.Deleted += result.Deleted
 		s.sent.Bytes += result.Bytes
 	})
-	l.endAudit(a, full && err == nil)
 	if err != nil {
 		l.countDeletions(last.Deleted, last.Created, full)
 		return result, false, err
 	}
+	l.endAudit(a, full)
 	if full {
 		l.config.Guard.Compared(result.Entries)
 	}
