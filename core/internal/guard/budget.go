@@ -124,6 +124,13 @@ func (b *Budget) Approve(count uint64) {
 	b.approved = count
 }
 
+// Approved reports whether an approval waits for the next full comparison.
+func (b *Budget) Approved() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.approved > 0
+}
+
 // Compared notes that a full comparison has been carried out, after what it deleted was noted. It uses an
 // approval up that had been given when it asked; what was deleted under it, and before, no longer counts.
 func (b *Budget) Compared() {

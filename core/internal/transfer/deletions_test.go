@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/filewatch/filewatch/core/internal/guard"
 	"github.com/filewatch/filewatch/core/internal/mounts"
 	"github.com/filewatch/filewatch/core/internal/status"
 	"github.com/filewatch/filewatch/sdk"
@@ -279,5 +280,36 @@ func TestWhatCameAgainWhileNothingMayBeDeletedIsSent(t *testing.T) {
 		}
 		f.Add(sdk.Change{Path: "back", Ops: sdk.OpRemove})
 		equal(t, f.transport.paths(), [][]string{{"back"}, {"back"}, {"back/"}, {"back/"}})
+	})
+}
+
+// A large file takes the place of a directory with more in it than may be deleted: the comparison that is approved
+// sends files of any size, for only with the file goes what is in its way.
+func TestApprovalIsForWhatIsInTheWayOfALargeFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Uint64
+		f := start(t, func(_ context.Context, _ int, req sdk.SyncRequest) (sdk.Result, error) {
+			if req.MaxSize > 0 && req.Changes[0] == everything {
+				return sdk.Result{Large: []string{"big"}}, nil
+			}
+			return extra(&n, 1000)(t.Context(), 0, req)
+		})
+		f.Destination.config.LargeFile = 1
+		n.Store(1)
+		f.Add(everything)
+		synctest.Wait()
+		n.Store(600)
+		f.update(func(s *situation) {
+			s.deletions = &deletions{hold: f.config.Budget.Hold(time.Now(), guard.Excess{Count: 600})}
+		})
+		f.Add(everything)
+		synctest.Wait()
+		if f.ApproveDeletions(false) == nil {
+			t.Fatal("nothing is held")
+		}
+		synctest.Wait()
+		if n.Load() != 0 || f.Report().Hold != nil {
+			t.Errorf("%d are left after the approval, hold %+v", n.Load(), f.Report().Hold)
+		}
 	})
 }

@@ -44,8 +44,8 @@ func (d *Destination) maxSize(full bool) uint64 {
 	if d.large.queue.Stats().Pending > maxLargePending {
 		return 0
 	}
-	// What is in the way of a large file counts as well.
-	if full && d.deletionHold() != nil {
+	// What is in the way of a large file counts as well, and is approved with all else.
+	if full && (d.deletionHold() != nil || d.config.Budget.Approved()) {
 		return 0
 	}
 	return d.config.LargeFile
