@@ -17,8 +17,9 @@ run: need-run build ## mirror one local directory to another, and print what hap
 	@sh examples/quickstart/run.sh bin/filewatch
 
 .PHONY: test
-test: need-test ## run every test, with the race detector
+test: need-test ## run every test, with the race detector, and thousands of seeds of the simulation without
 	$(GO) test -race -timeout 9m ./...
+	FILEWATCH_SEEDS=3000 $(GO) test -timeout 5m -run 'TestSimulation$$' ./core
 
 .PHONY: check
 check: need-go ## formatting, vet, staticcheck, generated code, import rules

@@ -15,6 +15,7 @@ import (
 // The simulation catches what it is there to catch: with each of these bugs, put in on purpose, some seed
 // breaks a promise.
 func TestSimulationCatches(t *testing.T) {
+	frugal(t)
 	root := t.TempDir()
 	for _, bug := range simBugs {
 		t.Run(strings.ReplaceAll(bug.name, " ", "_"), func(t *testing.T) {

@@ -200,6 +200,7 @@ func (s *simulation) halt(crash bool) {
 	s.mu.Unlock()
 	s.stop()
 	<-s.ended
+	s.asking.Wait() // what operators have asked for ends with the process
 	s.mu.Lock()
 	s.alive = false
 	s.mu.Unlock()

@@ -26,6 +26,13 @@ import (
 
 var simSeed = flag.Uint64("seed", 0, "run this seed of the simulation alone, and print what happens")
 
+// Seeds that once broke a promise, far beyond those that are always run.
+var simSeeds = []uint64{
+	11391, // what a transfer sent that failed was gone before the watcher looked
+	11708, // an approval did not reach what was in the way of a large file
+	21616, // what a mount had hidden was gone before the watcher looked
+}
+
 func TestSimulation(t *testing.T) {
 	debug.SetTraceback("all") // a panic shows the seed, an argument of simulate
 	root := t.TempDir()
@@ -39,18 +46,20 @@ func TestSimulation(t *testing.T) {
 	}
 	frugal(t)
 	const workers = 2
-	seeds := uint64(tree.Seeds(t, 900))
-	var failed atomic.Int32
-	for w := range uint64(workers) {
+	seeds := tree.Seeds(t, 400)
+	var next, failed atomic.Int64
+	for range workers {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
-			for seed := 1 + w; seed <= seeds && failed.Load() < 5; seed += workers {
-				violation, _ := simulate(t, root, seed, simBug{}, false)
-				if violation == "" {
-					continue
+			for i := int(next.Add(1)) - 1; i < len(simSeeds)+seeds && failed.Load() < 5; i = int(next.Add(1)) - 1 {
+				seed := uint64(i - len(simSeeds) + 1)
+				if i < len(simSeeds) {
+					seed = simSeeds[i]
 				}
-				failed.Add(1)
-				t.Errorf("seed %d: %s\nwhat led to it: go test ./core -run 'TestSimulation$' -args -seed %d", seed, violation, seed)
+				if violation, _ := simulate(t, root, seed, simBug{}, false); violation != "" {
+					failed.Add(1)
+					t.Errorf("seed %d: %s\nwhat led to it: go test ./core -run 'TestSimulation$' -args -seed %d", seed, violation, seed)
+				}
 			}
 		})
 	}
@@ -63,21 +72,15 @@ func frugal(t *testing.T) {
 }
 
 // Same seed, same story, line by line: otherwise a failure could not be looked into. No two goroutines act at one
-// virtual moment, see simWorld.turns. What is left to chance is which of two things that a goroutine finds when it
-// is woken it takes up first: about one seed in a hundred with the race detector, which makes that random.
+// virtual moment, see simWorld.turns. The race detector makes the order of all else random.
 func TestSimulationRepeats(t *testing.T) {
+	frugal(t)
 	root := t.TempDir()
-	const seeds = 60
-	differ := 0
-	for seed := uint64(1); seed <= seeds; seed++ {
-		_, a := simulate(t, root, seed, simBug{}, true)
-		_, b := simulate(t, root, seed, simBug{}, true)
+	for seed := range tree.Seeds(t, 60) {
+		_, a := simulate(t, root, uint64(seed), simBug{}, true)
+		_, b := simulate(t, root, uint64(seed), simBug{}, true)
 		if a != b {
-			differ++
-			t.Logf("seed %d is not the same twice:\n%s", seed, cmp.Diff(strings.Split(a, "\n"), strings.Split(b, "\n")))
+			t.Errorf("seed %d is not the same twice:\n%s", seed, cmp.Diff(strings.Split(a, "\n"), strings.Split(b, "\n")))
 		}
-	}
-	if differ > 2 {
-		t.Errorf("%d of %d seeds are not the same twice", differ, seeds)
 	}
 }
