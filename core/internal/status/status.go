@@ -71,6 +71,7 @@ type Destination struct {
 	LastFull      *time.Time `json:"last_full,omitempty"`      // comparison of everything
 	Progress      *Progress  `json:"progress,omitempty"`       // of the transfer under way
 	Large         string     `json:"large,omitempty"`          // the large file that is on its way beside the others
+	Waits         bool       `json:"waits,omitempty"`          // until transfers elsewhere have ended, because of max_transfers
 	Away          *Failure   `json:"away,omitempty"`
 	Hold          *Hold      `json:"hold,omitempty"`
 	Failing       []Path     `json:"failing,omitempty"`      // at most ten

@@ -87,6 +87,9 @@ func (d Destination) write(p *page, now time.Time) {
 	if d.Large != "" {
 		p.line(3, "on its way: "+Quote(d.Large))
 	}
+	if d.Waits {
+		p.line(3, "waits for its turn: as many transfers are under way as max_transfers allows")
+	}
 	if d.Away != nil {
 		p.line(3, fmt.Sprintf("away for %s%s: %s", age(now, d.Away.Since), next(now, d.Away.Next), d.Away.Text))
 	}

@@ -57,7 +57,7 @@ func everyState() Report {
 						{Path: "c d", Text: "File too large (27)", Since: ago(time.Second), Attempts: 1},
 					}}),
 					confirmed(Destination{Destination: "h2:/var/lib", State: Sending, Pending: 2, Oldest: since(time.Second), Progress: &Progress{Since: ago(time.Second), Files: 1, Bytes: 4_123_456}}),
-					confirmed(Destination{Destination: "h3:/var/lib", State: Pending, Pending: 1, Oldest: since(0)}),
+					confirmed(Destination{Destination: "h3:/var/lib", State: Pending, Pending: 1, Oldest: since(0), Waits: true}),
 					confirmed(Destination{Destination: "h4:/var/lib", State: Unproved}),
 				},
 			},

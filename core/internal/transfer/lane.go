@@ -26,6 +26,7 @@ type lane struct {
 	failure   *away    // the last transfer failed as a whole
 	progress  *sending // a transfer is under way
 	interrupt func()   // ends it; nil when there is none
+	waits     bool     // for a slot
 
 	// Of the goroutine in run:
 	retry     backoff.Backoff
@@ -43,13 +44,15 @@ func newLane(d *Destination, c queue.Config) *lane {
 	}
 }
 
+func (l *lane) setWaits(waits bool) { l.update(func(*situation) { l.waits = waits }) }
+
 // beside reports whether it is the lane of large files.
 func (l *lane) beside() bool { return l == l.large }
 
 // run transfers until ctx ends. A transfer that is under way then goes on until it is done or abort ends.
 func (l *lane) run(ctx, abort context.Context) {
 	for l.waitDue(ctx) {
-		leave := l.config.Slots.take(ctx, l.bulk())
+		leave := l.config.Slots.take(ctx, l.bulk(), l.setWaits)
 		if leave == nil {
 			return
 		}
@@ -133,7 +136,7 @@ func (l *lane) next(ctx context.Context, release func()) error {
 
 // once transfers what is there, one try. It reports whether there was anything.
 func (l *lane) once(ctx context.Context) (sent bool, err error) {
-	leave := l.config.Slots.take(ctx, l.bulk())
+	leave := l.config.Slots.take(ctx, l.bulk(), l.setWaits)
 	if leave == nil {
 		return false, ctx.Err()
 	}

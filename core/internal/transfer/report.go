@@ -67,6 +67,7 @@ func (d *Destination) Report() status.Destination {
 	failing, n := d.failing(maxListed)
 	d.mu.Lock()
 	s, away, sending := d.now, d.away(), d.sending()
+	waits := d.main.waits || d.large.waits
 	d.mu.Unlock()
 	out := status.Destination{
 		Destination:   d.String(),
@@ -76,6 +77,7 @@ func (d *Destination) Report() status.Destination {
 		SyncedAt:      moment(s.syncedAt),
 		LastConfirmed: moment(s.lastConfirmed),
 		LastFull:      moment(s.lastFull),
+		Waits:         waits,
 		FailingMore:   n - len(failing),
 		Sent:          status.Totals{Batches: s.batches, Files: s.sent.Files, Deleted: s.sent.Deleted, Bytes: s.sent.Bytes},
 	}

@@ -34,14 +34,23 @@ func (s *Slots) Set(n int) {
 	s.serve()
 }
 
-// take waits for a slot. It returns what gives it back, or nil when ctx ends first.
-func (s *Slots) take(ctx context.Context, bulk bool) (leave func()) {
+// take waits for a slot. It returns what gives it back, or nil when ctx ends first. It calls waits when it has to
+// wait, and again when that is over.
+func (s *Slots) take(ctx context.Context, bulk bool, waits func(bool)) (leave func()) {
 	w := &waiter{bulk: bulk, on: make(chan struct{})}
 	s.mu.Lock()
 	s.waiting = append(s.waiting, w)
 	s.serve()
 	s.mu.Unlock()
 	leave = sync.OnceFunc(func() { s.leave(w) })
+	select {
+	case <-w.on:
+		turn.Wait(ctx)
+		return leave
+	default:
+	}
+	waits(true)
+	defer waits(false)
 	select {
 	case <-w.on:
 		turn.Wait(ctx)

@@ -10,7 +10,7 @@ import (
 func take(t *testing.T, s *Slots, bulk bool) (has func() bool, leave func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	got := make(chan func(), 1)
-	go func() { got <- s.take(ctx, bulk) }()
+	go func() { got <- s.take(ctx, bulk, func(bool) {}) }()
 	synctest.Wait()
 	var back func()
 	has = func() bool {
