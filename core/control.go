@@ -27,7 +27,8 @@ func (e *Engine) Status() status.Report {
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, s := range e.blocks() {
-		wg.Go(func() { s.refresh(turn.As(ctx, s.plan.Name)) })
+		ctx := turn.As(ctx, s.plan.Name)
+		wg.Go(func() { s.refresh(ctx) })
 	}
 	wg.Wait()
 	r := status.Report{Version: e.config.Version, PID: os.Getpid(), StateDir: e.config.Plan.StateDir, Started: e.started, Now: time.Now()}
@@ -118,8 +119,8 @@ func (e *Engine) each(ctx context.Context, name string, do func(context.Context,
 		}
 		known = true
 		for _, d := range s.destinations {
+			ctx := turn.As(ctx, s.plan.Name+" "+d.String())
 			wg.Go(func() {
-				ctx := turn.As(ctx, s.plan.Name+" "+d.String())
 				turn.Wait(ctx)
 				if err := s.term.use(ctx, func(ctx context.Context) error { return do(ctx, d) }); err != nil {
 					mu.Lock()

@@ -158,6 +158,7 @@ func (s *simulation) trouble() {
 		return
 	case 9:
 		s.jump = time.Duration(s.rng.Int64N(int64(96*time.Hour))) - 48*time.Hour
+		s.skew += s.jump
 		s.note("schedule", "the clock jumps by %v", s.jump)
 		return
 	case 0, 1:

@@ -215,6 +215,7 @@ func (s *simulation) halt(crash bool) {
 func (s *simulation) sleep(d time.Duration) {
 	select {
 	case <-s.crashed:
+		s.turn() // what it was at when it died is over by then
 		s.halt(true)
 	case <-time.After(d):
 	}

@@ -459,7 +459,11 @@ func (c *simCall) send(l *listed, p string) (again []sdk.Change, err error) {
 	defer w.mu.Unlock()
 	now, ok := w.view()[p]
 	if !ok || now.dir != l.entries[p].dir {
-		return []sdk.Change{{Path: p, Scope: sdk.ScopeSubtree}}, nil
+		scope := sdk.ScopeSubtree
+		if c.req.Beside {
+			scope = sdk.ScopePath // the rest is left to the others
+		}
+		return []sdk.Change{{Path: p, Scope: scope}}, nil
 	}
 	was, there := d.tree[p]
 	if there && was == now {

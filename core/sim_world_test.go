@@ -57,7 +57,8 @@ type simWorld struct {
 	approved bool          // that the source is empty
 	paused   bool          // by an operator
 	dark     string        // a directory that cannot be listed; "" = none
-	jump     time.Duration // of the clock, before the next start
+	jump     time.Duration // of the clock, for times that were written down before the next start
+	skew     time.Duration // of the same, for the times of files
 	over     string        // what something is mounted over; "" = nothing
 	unmounts chan struct{}
 
@@ -282,7 +283,7 @@ func (w *simWorld) lstat(path string) (os.FileInfo, error) {
 			}
 		}
 	}
-	return simInfo{node: node, changed: changed}, nil
+	return simInfo{node: node, changed: changed.Add(w.skew)}, nil
 }
 
 // simStore is a store as one daemon sees it: what a dead one saves is lost.

@@ -30,6 +30,7 @@ var simSeed = flag.Uint64("seed", 0, "run this seed of the simulation alone, and
 var simSeeds = []uint64{
 	11391, // what a transfer sent that failed was gone before the watcher looked
 	11708, // an approval did not reach what was in the way of a large file
+	32201, // the same of a transfer that began before the watcher came to look
 	21616, // what a mount had hidden was gone before the watcher looked
 }
 

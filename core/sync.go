@@ -153,10 +153,12 @@ func (b *syncBlock) run(ctx, abort context.Context, patience time.Duration) {
 	ctx, abort, ended := b.term.run(ctx, abort, patience)
 	defer ended()
 	var wg sync.WaitGroup
-	wg.Go(func() { b.root.Run(turn.As(ctx, "watch")) })
-	wg.Go(func() { b.mounts.Run(turn.As(ctx, "mounts"), b.mounted) })
+	watch, mounts := turn.As(ctx, "watch"), turn.As(ctx, "mounts")
+	wg.Go(func() { b.root.Run(watch) })
+	wg.Go(func() { b.mounts.Run(mounts, b.mounted) })
 	for _, d := range b.destinations {
-		wg.Go(func() { d.Run(turn.As(ctx, d.String()), turn.As(abort, d.String())) })
+		ctx, abort := turn.As(ctx, d.String()), turn.As(abort, d.String())
+		wg.Go(func() { d.Run(ctx, abort) })
 	}
 	wg.Wait()
 	b.record.Flush()
@@ -282,7 +284,8 @@ func (b *syncBlock) approveTold() (approved []string, err error) {
 func (b *syncBlock) refresh(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, d := range b.destinations {
-		wg.Go(func() { d.Refresh(turn.As(ctx, d.String())) })
+		ctx := turn.As(ctx, d.String())
+		wg.Go(func() { d.Refresh(ctx) })
 	}
 	wg.Wait()
 }

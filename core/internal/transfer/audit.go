@@ -27,13 +27,13 @@ const (
 //   - What a periodic comparison mended and the watcher never told was missed by it.
 //   - What was sent and is gone again by then may have come and gone between two looks of a watcher that
 //     looks; only the destination has it now.
-//   - Of what a transfer sent that failed there is no list, so that the same is to be feared of all that it was
-//     to send.
+//   - Of what a transfer sent that failed, or began before the watcher came to look, there is no list, so that the
+//     same is to be feared of all that it was to send.
 type audit struct {
 	since       time.Time // the comparison before the one that is audited; zero = nothing is counted as missed
 	differences []sdk.Difference
 	large       []string // files that were left out; they may be the same at the destination
-	failed      scopes   // what transfers that failed were to send
+	unlisted    scopes   // what transfers were to send that no list was made of
 	counted     int      // from this one on they count as missed
 	held        bool     // deletions were, so that what is deleted now may have been told long ago
 	more        bool     // there were too many to remember
@@ -164,14 +164,14 @@ func (a *audit) leave(large []string) {
 	}
 }
 
-// fail notes what a transfer was to send that has failed. It will be tried again, so that a is judged after the one
-// that succeeds. The destination's lock is held.
-func (a *audit) fail(changes []sdk.Change) {
+// unlist notes what a transfer was to send, without a list of what it has sent. If that has failed, it will be tried
+// again, and a is judged after the try that succeeds. The destination's lock is held.
+func (a *audit) unlist(changes []sdk.Change) {
 	if a == nil {
 		return
 	}
 	for _, c := range changes {
-		a.failed = a.failed.with(c.Path, c.Scope)
+		a.unlisted = a.unlisted.with(c.Path, c.Scope)
 	}
 }
 
@@ -183,7 +183,7 @@ func (d *Destination) endAudit(a *audit, compared bool) {
 	d.mu.Lock()
 	a.compared = a.compared || compared
 	waits := !a.since.IsZero() && !a.compared
-	if !waits && len(a.differences)+len(a.large)+len(a.failed) == 0 && !a.more {
+	if !waits && len(a.differences)+len(a.large)+len(a.unlisted) == 0 && !a.more {
 		d.now.audit = nil
 		waits = true
 	}
@@ -219,7 +219,7 @@ func (d *Destination) judgeAudit() {
 		d.queue.Add(time.Now(), everything)
 	}
 	if looks {
-		d.queue.Add(time.Now(), a.failed.changes()...)
+		d.queue.Add(time.Now(), a.unlisted.changes()...)
 		for _, path := range a.large {
 			d.look(sdk.Difference{Path: path})
 		}
@@ -262,20 +262,20 @@ func (d *Destination) look(diff sdk.Difference) os.FileInfo {
 func (d *Destination) lookAgain(judged uint64) bool {
 	d.mu.Lock()
 	var differences []sdk.Difference
-	var failed []sdk.Change
+	var unlisted []sdk.Change
 	for _, a := range []*audit{d.now.audit, d.now.judging} {
 		if a != nil {
 			differences = append(differences, a.differences...)
 			for _, path := range a.large {
 				differences = append(differences, sdk.Difference{Path: path})
 			}
-			failed = append(failed, a.failed.changes()...)
+			unlisted = append(unlisted, a.unlisted.changes()...)
 		}
 	}
-	any := len(differences)+len(failed) > 0 || d.now.judged != judged
+	any := len(differences)+len(unlisted) > 0 || d.now.judged != judged
 	d.mu.Unlock()
 	if d.config.Watch.Looks() {
-		d.queue.Add(time.Now(), failed...)
+		d.queue.Add(time.Now(), unlisted...)
 	}
 	for _, diff := range differences {
 		d.look(diff)

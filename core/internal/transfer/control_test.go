@@ -314,6 +314,24 @@ func TestWhatAFailedTransferSentIsLookedAtAgain(t *testing.T) {
 	})
 }
 
+// Nor is there a list of a transfer that began before the watcher came to look.
+func TestWhatWasSentBeforeTheWatcherLooksIsLookedAtAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f *fixture
+		f = start(t, func(_ context.Context, n int, _ sdk.SyncRequest) (sdk.Result, error) {
+			if n == 1 {
+				f.watch.set(func(w *fakeWatch) { w.looks = true })
+			}
+			return sdk.Result{}, nil
+		})
+		f.Add(sdk.Change{Path: "d", Scope: sdk.ScopeSubtree})
+		equal(t, f.transport.paths(), [][]string{{"d/"}, {"d/"}})
+		if f.log.count("in sync") != 1 {
+			t.Errorf("in sync is said %d times", f.log.count("in sync"))
+		}
+	})
+}
+
 // A watcher that looks now and then cannot tell of it, so it does not count as missed; what it should have
 // seen does.
 func TestWhatCameAndWentBetweenTwoLooksIsNotMissed(t *testing.T) {

@@ -138,10 +138,12 @@ var everything = sdk.Change{Scope: sdk.ScopeSubtree}
 
 // Run transfers until ctx ends. Transfers that are under way then go on until they are done or abort ends.
 func (d *Destination) Run(ctx, abort context.Context) {
+	turn.Wait(ctx)
 	// Of what happens after it nothing is known.
 	defer d.update(func(s *situation) { s.inSync = false })
 	var wg sync.WaitGroup
-	wg.Go(func() { d.large.run(turn.As(ctx, "large"), turn.As(abort, "large")) })
+	large, abortLarge := turn.As(ctx, "large"), turn.As(abort, "large")
+	wg.Go(func() { d.large.run(large, abortLarge) })
 	d.main.run(ctx, abort)
 	wg.Wait()
 }

@@ -64,10 +64,16 @@ func (l *lane) transfer(ctx context.Context, batch *queue.Batch, a *audit) (_ sd
 	if err == nil {
 		again, err = l.checkPlace()
 	}
+	late := a == nil && !l.beside()
+	if late {
+		a = l.beginAudit() // the watcher may have come to look meanwhile
+	}
 	l.update(func(s *situation) {
 		l.progress = nil
+		if late || err != nil {
+			a.unlist(changes)
+		}
 		if err != nil {
-			a.fail(changes)
 			return
 		}
 		a.leave(result.Large)
@@ -84,7 +90,7 @@ func (l *lane) transfer(ctx context.Context, batch *queue.Batch, a *audit) (_ sd
 		l.countDeletions(last.Deleted, last.Created, full)
 		return result, false, err
 	}
-	l.endAudit(a, full)
+	l.endAudit(a, full && !late)
 	if full {
 		l.config.Guard.Compared(result.Entries)
 	}

@@ -20,7 +20,8 @@ func Order(ctx context.Context, name string, order func(name string) (wait func(
 	return context.WithValue(ctx, key{}, &turns{name, order, order(name)})
 }
 
-// As returns the context for another goroutine, whose name is unique among those of ctx's.
+// As returns the context for another goroutine, whose name is unique among those of ctx's. It is to be called by
+// the one that starts it: what calls As at one moment does so in one order.
 func As(ctx context.Context, name string) context.Context {
 	t, ok := ctx.Value(key{}).(*turns)
 	if !ok {
@@ -29,7 +30,7 @@ func As(ctx context.Context, name string) context.Context {
 	return Order(ctx, t.name+" "+name, t.order)
 }
 
-// Wait is to be called by a goroutine that has been woken, with no lock held.
+// Wait is to be called by a goroutine that has been started, or woken, with no lock held.
 func Wait(ctx context.Context) {
 	if t, ok := ctx.Value(key{}).(*turns); ok {
 		t.wait()

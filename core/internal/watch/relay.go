@@ -25,7 +25,8 @@ type relay struct {
 func newRelay(ctx context.Context, req sdk.WatchRequest, to sdk.Reporter) *relay {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &relay{ctx: ctx, cancel: cancel, req: req, to: to}
-	r.wg.Go(func() { r.ask(turn.As(ctx, "relay")) })
+	asking := turn.As(ctx, "relay")
+	r.wg.Go(func() { r.ask(asking) })
 	return r
 }
 

@@ -82,12 +82,14 @@ func New(c Config) *Root {
 
 // Run watches until ctx ends. A watcher that fails is started again; until it works the root is polled.
 func (r *Root) Run(ctx context.Context) {
+	turn.Wait(ctx)
 	r.mu.Lock()
 	r.graceEnd = time.Now().Add(unwatchedRescan)
 	r.mu.Unlock()
 	var wg sync.WaitGroup
-	wg.Go(func() { r.rescan(turn.As(ctx, "rescan")) })
-	wg.Go(func() { r.fallBack(turn.As(ctx, "fallback")) })
+	rescan, fallback := turn.As(ctx, "rescan"), turn.As(ctx, "fallback")
+	wg.Go(func() { r.rescan(rescan) })
+	wg.Go(func() { r.fallBack(fallback) })
 	defer wg.Wait()
 	defer r.giveUp()
 
