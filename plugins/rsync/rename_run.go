@@ -21,8 +21,6 @@ import (
 //
 //   - It enters the two directories and asks the kernel where it is then: no symlink leads it elsewhere. From
 //     there on it uses no path but the names in them, one of the directories being open as descriptor 3.
-//   - A directory that is not there yet, as after "mkdir new; mv old new", it makes. The transfer that follows gives
-//     it what else it has at the source, such as its mode.
 //   - mv -nT replaces nothing and goes into nothing. Where it cannot rename, as from one file system to another,
 //     it would copy; but it must not write a byte.
 //   - Moves that were long on their way are too old.
@@ -39,16 +37,8 @@ enter() {
 	at=$(env pwd -P; echo x)
 	[ "${at%%?x}" = "$root${1:+/}$1" ]
 }
-into() {
-	enter "$1" && return
-	case $1 in
-	"") return 1 ;;
-	*/*) into "${1%%/*}" ;;
-	*) into "" ;;
-	esac && mkdir -m 700 "./${1##*/}" && enter "$1"
-}
 move() {
-	into "$3" || return
+	enter "$3" || return
 	if [ -e "./$4" ] || [ -h "./$4" ]; then return; fi
 	case $1 in
 	"$3") mv -nT -- "./$2" "./$4" ;;

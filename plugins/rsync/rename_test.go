@@ -75,15 +75,6 @@ func TestRename(t *testing.T) {
 		{"a directory", func() []sdk.Change { return f.move("d", "n") }, size / 100},
 		{"into another directory", func() []sdk.Change { return f.move("n", "other/n") }, size / 100},
 		{"and to the top", func() []sdk.Change { return f.move("other/n", "d") }, size / 100},
-		{"into a directory that is new", func() []sdk.Change {
-			f.must(os.Mkdir(filepath.Join(f.src, "fresh"), 0o750))
-			return append(f.move("d", "fresh/d"), sdk.Change{Path: "fresh"})
-		}, size / 100},
-		{"into directories that are new", func() []sdk.Change {
-			f.must(os.MkdirAll(filepath.Join(f.src, "fresher/-a b'\n/*"), 0o700))
-			return append(f.move("fresh/d", "fresher/-a b'\n/*/d"), sdk.Change{Path: "fresher"})
-		}, size / 100},
-		{"and back", func() []sdk.Change { return f.move("fresher/-a b'\n/*/d", "d") }, size / 100},
 		{"twice", func() []sdk.Change {
 			c := f.move("d", "tmp")
 			c = append(c, f.move("tmp", "n")...)
