@@ -11,7 +11,8 @@ type Change struct {
 	// Path is relative to the root and separated by "/"; "" is the root itself. It may hold any
 	// byte but NUL.
 	Path string
-	// Scope tells how much below Path is in doubt.
+	// Scope tells how much below Path is in doubt. A watcher reports a directory that is new there with
+	// ScopeSubtree.
 	Scope Scope
 	// Ops is what was seen, for logs and timing. It may be 0 and is never trusted.
 	Ops Op

@@ -86,8 +86,9 @@ func churnConcurrently(f *fixture, seed uint64) {
 		if round == 60 {
 			f.t.Fatalf("still pending: %q", slices.Sorted(maps.Keys(pending)))
 		}
-		// As a watcher, who sees too what came and went during the request.
-		seen := map[string]bool{}
+		// As a watcher, who sees too what came and went during the request, and reports a directory that is
+		// new, or another one, with all that is in it.
+		seen := map[string]sdk.Scope{}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -99,7 +100,11 @@ func churnConcurrently(f *fixture, seed uint64) {
 				c.Run(1)
 				now := snapWhileChanging(f.src)
 				for _, p := range changed(before, now) {
-					seen[p] = true
+					if inode(before[p]) != inode(now[p]) && isDir(filepath.Join(f.src, p)) {
+						seen[p] = sdk.ScopeSubtree
+					} else {
+						seen[p] = max(seen[p], sdk.ScopePath)
+					}
 				}
 				before = now
 			}
@@ -110,8 +115,8 @@ func churnConcurrently(f *fixture, seed uint64) {
 		if err == nil {
 			settle(pending, request, res)
 		}
-		for p := range seen {
-			pending[p] = sdk.Change{Path: p}
+		for p, scope := range seen {
+			pending[p] = sdk.Change{Path: p, Scope: max(scope, pending[p].Scope)}
 		}
 		if round < 25 {
 			pending[""] = sdk.Change{} // a watcher does not see the root's own attributes

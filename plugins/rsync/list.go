@@ -37,6 +37,20 @@ type entry struct {
 	// owners are the changes that the entry settles: a change below something that is gone, or is no
 	// directory any more, is settled by that.
 	owners []string
+	// unfolded is set when it is one of a subtree's (unfold.go).
+	unfolded bool
+}
+
+// told returns how many entries the owners of an entry that is gone say there were: themselves, and the directories
+// that they were in.
+func (e *entry) told() int {
+	seen := map[string]bool{e.path: true}
+	for _, p := range e.owners {
+		for ; !seen[p]; p = path.Dir(p) {
+			seen[p] = true
+		}
+	}
+	return len(seen)
 }
 
 // state is what there is at a path of the source.

@@ -80,8 +80,7 @@ type listing struct {
 // list reads a directory.
 func (s *session) list(dir string) listing {
 	var l listing
-	// A directory that was replaced by a link to another one is none.
-	f, err := os.OpenFile(withSlash(s.req.Source)+dir, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_DIRECTORY, 0)
+	f, err := s.openDir(dir)
 	if err != nil {
 		return l
 	}
@@ -106,6 +105,11 @@ func (s *session) list(dir string) listing {
 		}
 	}
 	return l
+}
+
+// openDir opens a directory of the source. One that was replaced by a link to another one is none.
+func (s *session) openDir(dir string) (*os.File, error) {
+	return os.OpenFile(withSlash(s.req.Source)+dir, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_DIRECTORY, 0)
 }
 
 // isGone reports whether an error says that there is nothing.

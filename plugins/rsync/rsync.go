@@ -3,13 +3,13 @@
 //
 // A request becomes a few rsync runs (step.go). Paths go to rsync as a list (--files-from), so that no
 // directory is read on either side; rsync creates, updates and deletes exactly those. Subtrees, the
-// root's included, are compared in full (-r --delete). What is in step is what rsync said: exit status
-// 0 confirms a run, and after a partial failure a dry run with the same list shows which paths still
-// differ (examine.go).
+// root's included, are compared in full (-r --delete); small new ones are listed (unfold.go). What is in
+// step is what rsync said: exit status 0 confirms a run, and after a partial failure a dry run with the
+// same list shows which paths still differ (examine.go).
 //
 // What appeared is sent before what is gone is removed. A first run removes single entries only; where
 // directories have to go with what is in them, a second run does it, when it is known that this is within
-// the request's limit.
+// the request's limit. When the changes tell what was in them, one run does both.
 //
 // A file appears under its name when it is complete: rsync writes .NAME.XXXXXX beside it. What a killed rsync
 // left there goes with the next try (leftovers.go).

@@ -75,6 +75,10 @@ type job struct {
 	rules []string
 	// gone are the entries of the list that are to be removed.
 	gone []string
+	// told is how many entries are gone by what the changes say, those of directories included.
+	told int
+	// unfolded are the directories of the list that may be new, because they are of a subtree.
+	unfolded map[string]bool
 }
 
 // mode is how a job is run.
@@ -138,10 +142,15 @@ func (s *session) pathsJob(entries []entry) job {
 		list:     lines(entries, s.caps.missingArgs),
 		shallow:  true,
 		compares: s.req.Delete && comparesDirs(entries, s.caps.missingArgs),
+		unfolded: map[string]bool{},
 	}
 	for _, e := range entries {
-		if e.state.gone() {
+		switch {
+		case e.state.gone():
 			j.gone = append(j.gone, e.path)
+			j.told += e.told()
+		case e.unfolded && e.state == stateDir:
+			j.unfolded[e.path] = true
 		}
 	}
 	// A file may grow after it was looked at.

@@ -3,6 +3,7 @@ package rsync
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +15,12 @@ func stamp(p string) string {
 		return "gone"
 	}
 	return fmt.Sprint(st.Ino, st.Mode, st.Size, st.Ctim)
+}
+
+// inode returns the inode number that a stamp begins with.
+func inode(stamp string) string {
+	ino, _, _ := strings.Cut(stamp, " ")
+	return ino
 }
 
 func readDir(dir string) ([]string, error) {

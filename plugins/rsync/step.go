@@ -12,7 +12,7 @@ import (
 // step is a run that a request needs. The job depends on what the far end can do, which is asked only
 // when there is something to do.
 type step struct {
-	job func() job
+	job func() (j job, needed bool)
 	// blame names the changes that are not settled while path differs.
 	blame func(path string) []string
 }
@@ -23,36 +23,43 @@ type step struct {
 func (s *session) steps(w work) []step {
 	itself := func(p string) []string { return []string{p} }
 	if w.full {
-		return []step{{func() job { return s.treesJob(nil) }, itself}}
+		return []step{{needed(func() job { return s.treesJob(nil) }), itself}}
 	}
 	var steps []step
 	list := func(entries []entry) {
 		if len(entries) > 0 {
-			steps = append(steps, step{func() job { return s.pathsJob(entries) }, blameEntries(entries)})
+			steps = append(steps, step{needed(func() job { return s.pathsJob(entries) }), blameEntries(entries)})
 		}
 	}
 	there, gone := split(w.entries)
 	list(there)
 	// A tree needs nothing of the entries: the directories above it go along.
 	if len(w.trees) > 0 {
-		var list []string
-		for _, p := range w.trees {
-			list = append(list, "./"+p)
-		}
-		steps = append(steps, step{func() job { return s.treesJob(list) }, blameTrees(w.trees)})
+		steps = append(steps, step{func() (job, bool) {
+			var list []string
+			for _, p := range w.trees {
+				if !s.made[p] {
+					list = append(list, "./"+p)
+				}
+			}
+			return s.treesJob(list), list != nil
+		}, blameTrees(w.trees)})
 	}
 	if len(w.levels) > 0 {
-		steps = append(steps, step{func() job { return s.levelsJob(w.levels) }, itself})
+		steps = append(steps, step{needed(func() job { return s.levelsJob(w.levels) }), itself})
 	}
 	if !s.req.Beside {
 		list(gone)
 	}
 	// The root's attributes go along with any other list.
 	if w.root && len(steps) == 0 {
-		steps = append(steps, step{s.rootJob, itself})
+		steps = append(steps, step{needed(s.rootJob), itself})
 	}
 	return steps
 }
+
+// needed is the job of a step that has something to do in any case.
+func needed(f func() job) func() (job, bool) { return func() (job, bool) { return f(), true } }
 
 // split tells entries that are there from those that are gone.
 func split(entries []entry) (there, gone []entry) {
@@ -76,6 +83,11 @@ func (s *session) do(ctx context.Context, j job, blame func(string) []string, la
 	if err != nil {
 		return nil, err
 	}
+	for _, p := range out.stdout.created {
+		if j.unfolded[p] && out.ran() { // otherwise it may hold what must go: a file that is not complete
+			s.made[p] = true
+		}
+	}
 	doubts := s.doubts(j, out, last)
 	if s.req.DryRun {
 		again, err := s.looked(out, blame, last)
@@ -89,8 +101,8 @@ func (s *session) do(ctx context.Context, j job, blame func(string) []string, la
 	return append(doubts, again...), err
 }
 
-// first is how a job is run at first. Mostly that is all: a list seldom holds a directory that is gone and
-// was not empty, and a comparison seldom finds anything to delete.
+// first is how a job is run at first. Mostly that is all: a list seldom holds a directory that is gone and was not
+// empty, unless the changes tell so, and a comparison seldom finds anything to delete.
 func (s *session) first(j job) mode {
 	limit := s.limit(j)
 	switch {
@@ -100,6 +112,12 @@ func (s *session) first(j job) mode {
 		return mode{thorough: true, limit: noLimit}
 	case j.compares, limit != noLimit && len(j.gone) > limit:
 		return mode{thorough: true, limit: 0}
+	case s.req.Delete && j.told > len(j.gone) && limit == noLimit:
+		return mode{thorough: true, limit: noLimit}
+	case s.req.Delete && j.told > len(j.gone) && j.told <= limit:
+		// The changes of some may still be on their way.
+		limit = min(limit, 2*j.told)
+		return mode{thorough: true, limit: limit, expect: limit}
 	}
 	return mode{limit: noLimit}
 }
@@ -218,7 +236,7 @@ func (s *session) doubts(j job, out *outcome, last bool) []sdk.Change {
 		return nil
 	}
 	var doubts []sdk.Change
-	created := slices.Sorted(slices.Values(out.stdout.created))
+	created := slices.DeleteFunc(slices.Sorted(slices.Values(out.stdout.created)), func(p string) bool { return j.unfolded[p] })
 	for i, p := range created {
 		if i > 0 && len(doubts) > 0 && doubts[len(doubts)-1].Covers(p) {
 			continue

@@ -39,6 +39,7 @@ type session struct {
 	large     map[string]bool   // files that are left out because of their size
 	over      map[string]bool   // files that rsync has left out because of it
 	overMore  bool              // there were too many to remember
+	made      map[string]bool   // directories of subtrees that the destination did not have
 }
 
 // peer is what the session's connection and probe are kept under.
@@ -95,6 +96,7 @@ func (t *transport) open(req sdk.SyncRequest, progress func(sdk.Progress)) (*ses
 		busy:   len(busy),
 		large:  map[string]bool{},
 		over:   map[string]bool{},
+		made:   map[string]bool{},
 		count:  counter{progress: progress},
 		failed: map[string]string{},
 	}
@@ -143,12 +145,17 @@ func (s *session) round(ctx context.Context, changes []sdk.Change, last bool) ([
 	if err != nil {
 		return nil, err
 	}
+	w = s.unfold(w)
 	var again []sdk.Change
 	for _, step := range s.steps(w) {
 		if err := s.probed(ctx); err != nil {
 			return nil, err
 		}
-		more, err := s.do(ctx, step.job(), step.blame, last)
+		j, needed := step.job()
+		if !needed {
+			continue
+		}
+		more, err := s.do(ctx, j, step.blame, last)
 		if err != nil {
 			return nil, err
 		}
