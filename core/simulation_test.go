@@ -31,6 +31,7 @@ var simSeeds = []uint64{
 	11391, // what a transfer sent that failed was gone before the watcher looked
 	11708, // an approval did not reach what was in the way of a large file
 	32201, // the same of a transfer that began before the watcher came to look
+	21502, // what came between two looks and went had come again when it was judged
 	21616, // what a mount had hidden was gone before the watcher looked
 }
 

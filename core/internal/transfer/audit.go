@@ -25,18 +25,20 @@ const (
 // proved that it has reported everything up to the end of the transfer:
 //
 //   - What a periodic comparison mended and the watcher never told was missed by it.
-//   - What was sent and is gone again by then may have come and gone between two looks of a watcher that
-//     looks; only the destination has it now.
+//   - What was sent and is gone again by then, or is not what it was after the transfer, may have come and gone
+//     between two looks of a watcher that looks; only the destination has it now.
 //   - Of what a transfer sent that failed, or began before the watcher came to look, there is no list, so that the
 //     same is to be feared of all that it was to send.
 type audit struct {
 	since       time.Time // the comparison before the one that is audited; zero = nothing is counted as missed
 	differences []sdk.Difference
-	large       []string // files that were left out; they may be the same at the destination
-	unlisted    scopes   // what transfers were to send that no list was made of
-	counted     int      // from this one on they count as missed
-	held        bool     // deletions were, so that what is deleted now may have been told long ago
-	more        bool     // there were too many to remember
+	after       map[string]os.FileInfo // what was there after the transfer that mended it, if the watcher looks
+	noted       int                    // so many differences are in after
+	large       []string               // files that were left out; they may be the same at the destination
+	unlisted    scopes                 // what transfers were to send that no list was made of
+	counted     int                    // from this one on they count as missed
+	held        bool                   // deletions were, so that what is deleted now may have been told long ago
+	more        bool                   // there were too many to remember
 
 	// reported is what the watcher told since the rescan was due, and what waited then; nil when nothing is
 	// counted as missed.
@@ -192,6 +194,7 @@ func (d *Destination) endAudit(a *audit, compared bool) {
 	if waits {
 		return
 	}
+	d.noteAfter(a)
 	d.config.Watch.Prove(func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -200,6 +203,27 @@ func (d *Destination) endAudit(a *audit, compared bool) {
 			d.changed()
 		}
 	})
+}
+
+// noteAfter notes what is there, after a transfer, of what it has mended.
+func (d *Destination) noteAfter(a *audit) {
+	if !d.config.Watch.Looks() {
+		return
+	}
+	d.mu.Lock()
+	differences := a.differences[a.noted:]
+	d.mu.Unlock()
+	now := make(map[string]os.FileInfo, len(differences))
+	for _, diff := range differences {
+		now[diff.Path], _ = d.config.Lstat(filepath.Join(d.config.Source, diff.Path))
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if a.after == nil {
+		a.after = make(map[string]os.FileInfo, len(now))
+	}
+	maps.Copy(a.after, now)
+	a.noted += len(differences)
 }
 
 // judgeAudit acts on an audit that the watcher's proof has come for.
@@ -221,13 +245,13 @@ func (d *Destination) judgeAudit() {
 	if looks {
 		d.queue.Add(time.Now(), a.unlisted.changes()...)
 		for _, path := range a.large {
-			d.look(sdk.Difference{Path: path})
+			d.look(sdk.Difference{Path: path}, nil)
 		}
 	}
 	var missed []string
 	fleeting := make(map[string]bool) // what came and went between two looks
 	for i, diff := range a.differences {
-		info := d.look(diff)
+		info := d.look(diff, a.after)
 		if looks && info == nil && diff.Kind != sdk.Extra {
 			fleeting[diff.Path] = true
 		}
@@ -248,13 +272,22 @@ func (d *Destination) judgeAudit() {
 }
 
 // look looks at the source's entry for a difference that was mended, and marks it dirty when it has gone
-// again.
-func (d *Destination) look(diff sdk.Difference) os.FileInfo {
+// again, or is not what it was after that; nil = that is not known.
+func (d *Destination) look(diff sdk.Difference, after map[string]os.FileInfo) os.FileInfo {
 	info, err := d.config.Lstat(filepath.Join(d.config.Source, diff.Path))
-	if errors.Is(err, os.ErrNotExist) && diff.Kind != sdk.Extra {
+	was, known := after[diff.Path]
+	if errors.Is(err, os.ErrNotExist) && diff.Kind != sdk.Extra || known && !same(was, info) {
 		d.Add(sdk.Change{Path: diff.Path})
 	}
 	return info
+}
+
+// same reports whether two looks at a path, nil where nothing is, found the same.
+func same(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Mode() == b.Mode() && a.Size() == b.Size() && changeTime(a).Equal(changeTime(b))
 }
 
 // lookAgain looks at everything that has been mended and not been judged. It reports whether there may
@@ -262,10 +295,12 @@ func (d *Destination) look(diff sdk.Difference) os.FileInfo {
 func (d *Destination) lookAgain(judged uint64) bool {
 	d.mu.Lock()
 	var differences []sdk.Difference
+	after := map[string]os.FileInfo{}
 	var unlisted []sdk.Change
 	for _, a := range []*audit{d.now.audit, d.now.judging} {
 		if a != nil {
 			differences = append(differences, a.differences...)
+			maps.Copy(after, a.after)
 			for _, path := range a.large {
 				differences = append(differences, sdk.Difference{Path: path})
 			}
@@ -278,7 +313,7 @@ func (d *Destination) lookAgain(judged uint64) bool {
 		d.queue.Add(time.Now(), unlisted...)
 	}
 	for _, diff := range differences {
-		d.look(diff)
+		d.look(diff, after)
 	}
 	return any
 }

@@ -276,6 +276,31 @@ func TestWhatCameAndWentBetweenTwoLooksIsDeleted(t *testing.T) {
 	})
 }
 
+// Nor is it seen if there is something else by the time that the watcher has looked.
+func TestWhatCameAndWentAndCameAgainIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, ok)
+		gone(f)
+		var proofs []func()
+		f.watch.set(func(w *fakeWatch) {
+			w.looks = true
+			w.prove = func(reached func()) { proofs = append(proofs, reached) }
+		})
+		f.Add(sdk.Change{Path: "a"})
+		equal(t, f.transport.paths(), [][]string{{"a"}})
+		if err := os.WriteFile(filepath.Join(f.source, "gone"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, reached := range proofs {
+			reached()
+		}
+		equal(t, f.transport.paths(), [][]string{{"a"}, {"gone"}})
+		if f.log.count("in sync") != 0 {
+			t.Error("in sync is said while the destination has what was there before")
+		}
+	})
+}
+
 // What a transfer has sent that failed is listed by nobody, and the next try finds it the same.
 func TestWhatAFailedTransferSentIsLookedAtAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

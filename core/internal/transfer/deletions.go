@@ -76,7 +76,7 @@ func (d *Destination) leftOut(ctx context.Context, req sdk.SyncRequest, began ti
 				}
 				continue
 			}
-			if info := d.look(diff); d.changedAfter(diff.Path, info, began) {
+			if info := d.look(diff, nil); d.changedAfter(diff.Path, info, began) {
 				d.Add(sdk.Change{Path: diff.Path, Scope: sdk.ScopeSubtree})
 			}
 		}
