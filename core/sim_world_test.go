@@ -390,6 +390,8 @@ func (m simMounts) Run(ctx context.Context, changed func(held, free []string)) {
 	}
 }
 
+func (m simMounts) ApproveTold(mounts.Hold) bool { return false }
+
 func (m simMounts) Approve(path string) bool {
 	m.w.mu.Lock()
 	defer m.w.mu.Unlock()

@@ -109,9 +109,9 @@ func newSyncBlock(s plan.Sync, files []plan.PluginFile, plugins Plugins, record 
 
 // memoryOf returns the memory of the mounts below a source.
 func memoryOf(source string, record *state.Record) mounts.Memory {
-	m := mounts.Memory{Remember: func(boot string, known []mounts.Known) {
+	m := mounts.Memory{Remember: func(boot string, known []mounts.Known, held []string) {
 		record.Update(func(s *state.Sync) {
-			s.Mounts = state.Mounts{Boot: boot}
+			s.Mounts = state.Mounts{Boot: boot, Held: held}
 			for _, k := range known {
 				s.Mounts.List = append(s.Mounts.List, state.Mount{
 					Path: guard.Path(k.Path), ID: k.ID, Key: guard.Path(k.Key), What: guard.Path(k.What), Lasting: k.Lasting, Waiting: k.Waiting,
@@ -123,7 +123,7 @@ func memoryOf(source string, record *state.Record) mounts.Memory {
 	if before.Source.Path != guard.Path(source) {
 		return m
 	}
-	m.Boot = before.Mounts.Boot
+	m.Boot, m.Held = before.Mounts.Boot, before.Mounts.Held
 	for _, k := range before.Mounts.List {
 		m.Known = append(m.Known, mounts.Known{
 			Path: string(k.Path), ID: k.ID, Key: string(k.Key), What: string(k.What), Lasting: k.Lasting, Waiting: k.Waiting,
@@ -260,7 +260,7 @@ func (b *syncBlock) approveSource() (approved []string, err error) {
 }
 
 // approveTold is approve of what the run before has told, and of nothing that has been added since: nobody has
-// seen that. What mounts hide is not approved so, for no run remembers it.
+// seen that.
 func (b *syncBlock) approveTold() (approved []string, err error) {
 	// Without a look before it, this is of what the run before has seen.
 	if approved, err = b.approveSource(); !errors.Is(err, guard.ErrNotHeld) {
@@ -268,6 +268,11 @@ func (b *syncBlock) approveTold() (approved []string, err error) {
 	}
 	if err := b.guard.Check(); err != nil {
 		return nil, fmt.Errorf("nothing is approved, for the run before did not tell this: %w", err)
+	}
+	for _, h := range b.mounts.Held() {
+		if b.mounts.ApproveTold(h) {
+			approved = append(approved, h.Reason)
+		}
 	}
 	for _, d := range b.destinations {
 		if hold := d.ApproveDeletions(true); hold != nil {

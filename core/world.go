@@ -32,6 +32,7 @@ type mountTracker interface {
 	Run(ctx context.Context, changed func(held, free []string))
 	Held() []mounts.Hold
 	Approve(path string) bool
+	ApproveTold(mounts.Hold) bool
 }
 
 func realWorld() world {

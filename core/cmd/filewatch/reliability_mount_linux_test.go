@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -191,6 +192,44 @@ func TestUnmountedBelowTheSourceMeanwhile(t *testing.T) {
 	m.run("mount --bind '" + disk + "' '" + point + "'")
 	d.flushed(t)
 	same(t, m.path(source), destination)
+}
+
+// A mount below the source that hides something, made while filewatch was not running: what it hides was not
+// deleted. Whoever has seen that may say that it was.
+func TestMountedBelowTheSourceMeanwhile(t *testing.T) {
+	t.Parallel()
+	m := newMounts(t)
+	source, destination := dirs(t)
+	shell(t, source, "mkdir sub empty; echo 1 > sub/hidden")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "sync.hcl")
+	writeFile(t, file, fmt.Sprintf("state_dir = %q\n", dir+"/state")+localSync("s", source, destination, ""))
+	once := func(want int, args ...string) string {
+		t.Helper()
+		cmd := exec.Command("filewatch", append([]string{"-config", file, "-once"}, args...)...)
+		m.enter(cmd)
+		out, err := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != want {
+			t.Errorf("%v: exit status %d, %v\n%s", args, got, err, out)
+		}
+		return string(out)
+	}
+	once(0)
+	untouched := func() { t.Helper(); shell(t, destination, "test -f sub/hidden; test ! -e sub/new") }
+	m.run("mount -t tmpfs one '" + source + "/empty'; mount -t tmpfs two '" + source + "/sub'; echo 2 > '" + source + "/sub/new'")
+	if out := once(1, "-approve", "s"); !strings.Contains(out, "tmpfs (two) is mounted over it") || !strings.Contains(out, "nothing is approved") {
+		t.Errorf("the first run after it says %s", out)
+	}
+	once(1)
+	untouched()
+	m.run("umount '" + source + "/sub'")
+	once(0)
+	m.run("mount -t tmpfs three '" + source + "/sub'; echo 3 > '" + source + "/sub/new'")
+	once(1, "-approve", "s")
+	untouched()
+	once(0, "-approve", "s")
+	same(t, m.path(source), destination)
+	once(0)
 }
 
 // Without a place for the sockets of its plugins filewatch fails; the configuration is not to blame.

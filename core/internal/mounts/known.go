@@ -23,9 +23,11 @@ type Memory struct {
 	Known []Known
 	// Boot is the System that Known is of.
 	Boot string
+	// Held are the reasons of its holds.
+	Held []string
 	// Remember, which may be nil, is called with what is to be remembered whenever that changes, one call at a
 	// time. It must not call the Tracker.
-	Remember func(boot string, known []Known)
+	Remember func(boot string, known []Known, held []string)
 }
 
 // recall returns what was synced before. What does not outlive its mount ended with the system that it was
@@ -53,9 +55,13 @@ func (t *Tracker) remember() {
 		known = append(known, Known{Path: p, ID: i.id, Key: i.key, What: i.what, Lasting: i.device, Waiting: i.auto})
 	}
 	slices.SortFunc(known, func(a, b Known) int { return cmp.Compare(a.Path, b.Path) })
-	if t.memory.Boot == t.boot && slices.Equal(known, t.memory.Known) {
+	var held []string
+	for _, h := range t.holds {
+		held = append(held, h.Reason)
+	}
+	if t.memory.Boot == t.boot && slices.Equal(known, t.memory.Known) && slices.Equal(held, t.memory.Held) {
 		return
 	}
-	t.memory.Boot, t.memory.Known = t.boot, known
-	t.memory.Remember(t.boot, known)
+	t.memory.Boot, t.memory.Known, t.memory.Held = t.boot, known, held
+	t.memory.Remember(t.boot, known, held)
 }

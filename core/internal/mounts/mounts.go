@@ -40,6 +40,7 @@ type Tracker struct {
 
 	mu     sync.Mutex // guards all below
 	memory Memory     // as last remembered
+	told   []string   // reasons of the holds that the run before had
 	began  bool       // synced is known
 	stale  bool       // the table may have changed since now was read
 	synced map[string]identity
@@ -77,9 +78,9 @@ type system struct {
 }
 
 // New returns the tracker of the directory root. What memory does not know and is mounted below it when it is
-// first there counts as synced. exclude, which may be nil, says what is not synced at all.
+// first there counts as synced, unless memory is of the same running system: it was mounted since then. exclude, which may be nil, says what is not synced at all.
 func New(root string, exclude *filter.Filter, memory Memory) *Tracker {
-	t := &Tracker{root: root, exclude: exclude, system: kernel(), boot: boot(), memory: memory}
+	t := &Tracker{root: root, exclude: exclude, system: kernel(), boot: boot(), memory: memory, told: memory.Held}
 	t.Held()
 	return t
 }
@@ -117,6 +118,9 @@ func (t *Tracker) Approve(path string) bool {
 	return true
 }
 
+// ApproveTold is Approve of a hold that the run before had told as it is now.
+func (t *Tracker) ApproveTold(h Hold) bool { return slices.Contains(t.told, h.Reason) && t.Approve(h.Path) }
+
 // Run calls changed, which must not block, with the paths that are held, then with those that have become so
 // and those that are no longer and have to be compared, until ctx ends.
 func (t *Tracker) Run(ctx context.Context, changed func(held, free []string)) {
@@ -152,8 +156,15 @@ func (t *Tracker) look() {
 	maps.DeleteFunc(now, func(p string, _ identity) bool { return t.exclude.Excluded(p, true) })
 	t.now = now
 	if !t.began {
-		t.began, t.synced = true, maps.Clone(now)
-		maps.Copy(t.synced, t.memory.recall(t.boot))
+		t.began, t.synced = true, t.memory.recall(t.boot)
+		if t.memory.Boot == "" || t.memory.Boot != t.boot {
+			// Nothing was synced, or what a system mounts as it starts was mounted anew.
+			for p, i := range now {
+				if _, known := t.synced[p]; !known {
+					t.synced[p] = i
+				}
+			}
+		}
 		maps.DeleteFunc(t.synced, func(p string, _ identity) bool { return t.exclude.Excluded(p, true) })
 	}
 	t.judge()

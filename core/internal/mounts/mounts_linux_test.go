@@ -361,11 +361,12 @@ func TestMemory(t *testing.T) {
 	a.mkdir("tmp")
 	a.mkdir("new")
 	a.write("new/hidden")
+	a.mkdir("tmp/empty")
 	disk := t.TempDir() // on a file system of its own
 	a.bind(disk, "disk")
 	a.tmpfs("tmp")
 	var m Memory
-	m.Remember = func(boot string, known []Known) { m.Boot, m.Known = boot, known }
+	m.Remember = func(boot string, known []Known, held []string) { m.Boot, m.Known, m.Held = boot, known, held }
 	open := func() *Tracker { return New(a.root, nil, m) }
 	held(t, open(), "at first")
 	held(t, open(), "all is as it was")
@@ -386,7 +387,22 @@ func TestMemory(t *testing.T) {
 	}
 	held(t, open(), "approved")
 	a.tmpfs("new")
-	held(t, open(), "what came while nobody looked is synced")
+	a.tmpfs("tmp/empty")
+	later = m
+	later.Boot, later.Remember = "another", nil
+	held(t, New(a.root, nil, later), "what came with another boot is synced")
+	told := m
+	tr = open()
+	held(t, tr, "what came while nobody looked, and hides something", "new")
+	if hold := tr.Held()[0]; tr.ApproveTold(hold) || New(a.root, nil, told).ApproveTold(hold) {
+		t.Error("a hold that nobody was told of was approved")
+	}
+	tr = open()
+	held(t, tr, "and still so", "new")
+	if !tr.ApproveTold(tr.Held()[0]) {
+		t.Error("new cannot be approved")
+	}
+	held(t, open(), "approved")
 	a.umount("new")
 	held(t, open(), "from then on", "new")
 

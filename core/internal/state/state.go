@@ -26,8 +26,9 @@ type Sync struct {
 
 // Mounts are the mounts below the source that were synced; see mounts.Known.
 type Mounts struct {
-	Boot string  `json:"boot,omitempty"` // of the system that they are of
-	List []Mount `json:"list,omitempty"`
+	Boot string   `json:"boot,omitempty"` // of the system that they are of
+	List []Mount  `json:"list,omitempty"`
+	Held []string `json:"held,omitempty"` // why some of them, or others, were held
 }
 
 // Mount is one of Mounts.
@@ -62,6 +63,7 @@ func (s *Sync) Destination(to string) *Destination {
 func (s Sync) clone() Sync {
 	s.Destinations = slices.Clone(s.Destinations)
 	s.Mounts.List = slices.Clone(s.Mounts.List)
+	s.Mounts.Held = slices.Clone(s.Mounts.Held)
 	return s
 }
 
