@@ -72,6 +72,10 @@ func (d *Destination) Repair(ctx context.Context, found []sdk.Difference) error 
 
 // differences lists what differs at and below changes, each path once.
 func (d *Destination) differences(ctx context.Context, changes []sdk.Change) ([]sdk.Difference, error) {
+	// Now, for a transfer that hangs with its source would be waited for.
+	if err := d.config.Guard.Check(); err != nil {
+		return nil, err
+	}
 	release := d.acquire(ctx)
 	if release == nil {
 		return nil, fmt.Errorf("a transfer to %s is under way: %w", d, ctx.Err())
