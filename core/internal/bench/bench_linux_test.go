@@ -43,7 +43,7 @@ func wantNothingLeft(t *testing.T, o options) {
 
 func TestQuick(t *testing.T) {
 	// checkout is missing: it downloads.
-	o := quickOptions(t, "flat|burst|rename|busy|first|idle", "^filewatch$|^bare rsync|^one plain rsync")
+	o := quickOptions(t, "flat|directory|burst|rename|busy|first|idle", "^filewatch$|^bare rsync|^one plain rsync")
 	o.docs = t.TempDir()
 	var out, progress bytes.Buffer
 	if err := benchmark(t.Context(), o, &out, &progress); err != nil {
@@ -55,7 +55,7 @@ func TestQuick(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"one flat directory", "Burst of 30", "Rename of", "on their way", "First sync", "Idle: memory",
+		"one flat directory", "A new directory", "Burst of 30", "Rename of", "on their way", "First sync", "Idle: memory",
 		"\n| filewatch | ", "\n| bare rsync", "\n| one plain rsync", "\n## To reach",
 	} {
 		if !strings.Contains(string(page), want) {

@@ -71,6 +71,40 @@ func (b *bench) changeOverLine() {
 	b.aim(fmt.Sprintf("one small change over %v, p50, in round trips", roundTrip), r.of(filewatch.name).p50(), 2.5, milliseconds(roundTrip))
 }
 
+// newDirectory measures a directory that is made, with a file in it.
+func (b *bench) newDirectory() {
+	r := b.result("directory", fmt.Sprintf("A new directory with a file, beside %d files", b.small.total()), "ms",
+		"A program makes a directory and writes a file of 100 bytes in it. Time from the end of that until the file is at the destination, when nothing else is going on.")
+	b.within(func(s *scope) {
+		p := b.placeWith(s, b.small)
+		made := 0
+		b.inTurns(min(b.rounds, 2), []*contender{filewatch, lsyncdBest, scriptShared}, func(c *contender, round int) {
+			b.within(func(s *scope) {
+				at := c.start(b, s, p)
+				b.warmUp(s, at, p, b.small.some(round), true)
+				at.quiet(s, p)
+				for range b.samplesOf(c) {
+					made++
+					r.add(c.name, milliseconds(s.makeDirectory(p, fmt.Sprint("new-", made))))
+					at.quiet(s, p)
+				}
+			})
+		})
+	})
+}
+
+// makeDirectory makes a directory with a file and returns how long it took to be at the destination.
+func (s *scope) makeDirectory(p place, dir string) time.Duration {
+	file := filepath.Join(dir, "file")
+	s.check(os.Mkdir(filepath.Join(p.source, dir), 0o755))
+	s.write(p, file, make([]byte, contentSize))
+	began := time.Now()
+	s.poll(file, 2*time.Minute, time.Millisecond/4, func() bool {
+		return inStep(filepath.Join(p.source, file), filepath.Join(p.destination, file))
+	})
+	return time.Since(began)
+}
+
 // measure measures n single changes, and the mean processor time of them if cpu is not nil.
 func (b *bench) measure(r, cpu *result, c *contender, p place, h shape, n, round int) {
 	b.within(func(s *scope) {

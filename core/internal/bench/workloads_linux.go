@@ -43,6 +43,7 @@ var workloads = []workload{
 	{"flat", (*bench).changeFlat},
 	{"large", (*bench).changeLarge},
 	{"line", (*bench).changeOverLine},
+	{"directory", (*bench).newDirectory},
 	{"burst", (*bench).burstOfFiles},
 	{"checkout", (*bench).checkout},
 	{"rename", (*bench).renameDirectory},
