@@ -48,7 +48,7 @@ func TestSimulation(t *testing.T) {
 	}
 	frugal(t)
 	const workers = 2
-	seeds := tree.Seeds(t, 400)
+	seeds := tree.Seeds(t, 900)
 	var next, failed atomic.Int64
 	for range workers {
 		t.Run("", func(t *testing.T) {

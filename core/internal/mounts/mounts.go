@@ -78,7 +78,8 @@ type system struct {
 }
 
 // New returns the tracker of the directory root. What memory does not know and is mounted below it when it is
-// first there counts as synced, unless memory is of the same running system: it was mounted since then. exclude, which may be nil, says what is not synced at all.
+// first there counts as synced, unless memory is of the same running system: it was mounted since then. exclude,
+// which may be nil, says what is not synced at all.
 func New(root string, exclude *filter.Filter, memory Memory) *Tracker {
 	t := &Tracker{root: root, exclude: exclude, system: kernel(), boot: boot(), memory: memory, told: memory.Held}
 	t.Held()
