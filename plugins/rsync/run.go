@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/filewatch/filewatch/sdk"
@@ -279,22 +280,28 @@ func (s *session) rsync(ctx context.Context, args, list []string, out *outcome) 
 		stdin = lines0(list)
 	}
 	sdk.Logger(ctx).Trace("run rsync", "args", args, "list", len(list))
+	spool := newSpool(&out.stdout)
 	p, err := run.Start(ctx, run.Command{
 		Path: s.t.program,
 		Args: args,
 		// The messages of rsync and ssh are read.
 		Env:    []string{"LC_ALL=C"},
 		Stdin:  stdin,
-		Stdout: &out.stdout,
+		Stdout: spool.stdout(),
 		Stderr: &out.messages,
 	})
 	if err != nil {
+		_ = spool.file.Close()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		return startFailure(err)
 	}
-	return s.await(ctx, p, out)
+	var following sync.WaitGroup
+	following.Go(func() { spool.follow(p.Done()) })
+	err = s.await(ctx, p, out)
+	following.Wait()
+	return err
 }
 
 // await waits for the end of a run. An error means that ctx has ended; then p has been told to end.

@@ -37,6 +37,10 @@ func (p *pipes) connect(cmd *exec.Cmd, stdin io.Reader, stdout, stderr io.Writer
 		to   io.Writer
 		file *io.Writer
 	}{{stdout, &cmd.Stdout}, {stderr, &cmd.Stderr}} {
+		if file, ok := out.to.(*os.File); ok {
+			*out.file = file
+			continue
+		}
 		if out.to == nil {
 			continue
 		}

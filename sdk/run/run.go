@@ -40,7 +40,7 @@ type Command struct {
 	Dir    string        // working directory; "" = that of the plugin
 	Env    []string      // added to Environ(), as KEY=value; later ones win
 	Stdin  io.Reader     // nil = empty; may be read from a little longer than the process lives
-	Stdout io.Writer     // nil = dropped; never called concurrently
+	Stdout io.Writer     // nil = dropped; an *os.File is the process's own; any other is never called concurrently
 	Stderr io.Writer     // besides the tail in Exit; nil = dropped; never called concurrently
 	Grace  time.Duration // from SIGTERM to SIGKILL, and for descendants from the process's end to it; 0 = 2 s
 }

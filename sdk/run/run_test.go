@@ -129,6 +129,24 @@ func TestOutput(t *testing.T) {
 	}
 }
 
+func TestOutputToFile(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	c := sh("[ -f /dev/fd/1 ] && echo file; echo out; echo problem >&2")
+	c.Stdout = f
+	exit, err := run.Run(t.Context(), c)
+	if err != nil || !exit.OK() || exit.Stderr != "problem\n" {
+		t.Error(exit, err)
+	}
+	// The file itself, not a pipe from which it is copied.
+	if got, err := os.ReadFile(f.Name()); err != nil || string(got) != "file\nout\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // A reader that never ends keeps nobody waiting.
 func TestStdinThatHangs(t *testing.T) {
 	r, w := io.Pipe()
