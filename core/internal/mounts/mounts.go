@@ -120,7 +120,9 @@ func (t *Tracker) Approve(path string) bool {
 }
 
 // ApproveTold is Approve of a hold that the run before had told as it is now.
-func (t *Tracker) ApproveTold(h Hold) bool { return slices.Contains(t.told, h.Reason) && t.Approve(h.Path) }
+func (t *Tracker) ApproveTold(h Hold) bool {
+	return slices.Contains(t.told, h.Reason) && t.Approve(h.Path)
+}
 
 // Run calls changed, which must not block, with the paths that are held, then with those that have become so
 // and those that are no longer and have to be compared, until ctx ends.
