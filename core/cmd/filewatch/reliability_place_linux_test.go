@@ -90,11 +90,13 @@ func TestUnmountedDestination(t *testing.T) {
 	}
 }
 
-// unmountingRsync stands in rsync's place. While a flag is up it first unmounts a disk, and notes how that went.
+// unmountingRsync stands in rsync's place. While a flag is up it first unmounts a disk, and notes how that went. One
+// that is put on standby may start between two transfers, when that may succeed: it looks at nothing.
 const unmountingRsync = `#!/bin/sh
-if [ -e %[1]q ]; then
-	umount %[2]q && echo unmounted >>%[3]q || echo busy >>%[3]q
-fi
+case " $* " in
+*" -- / "*) ;;
+*) [ ! -e %[1]q ] || if umount %[2]q; then echo unmounted; else echo busy; fi >>%[3]q ;;
+esac
 exec %[4]q "$@"
 `
 

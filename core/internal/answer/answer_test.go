@@ -2,6 +2,7 @@ package answer
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,9 +36,9 @@ func TestOneHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var paths Paths
 		began := time.Now()
-		looks := 0
+		var looks atomic.Int32
 		look := func() (int, error) {
-			looks++
+			looks.Add(1)
 			time.Sleep(time.Until(began.Add(time.Hour)))
 			return 1, nil
 		}
@@ -58,8 +59,8 @@ func TestOneHangs(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if took := time.Since(began); took != Time || looks != 2 {
-			t.Errorf("22 looks took %v, %d were begun", took, looks)
+		if took := time.Since(began); took != Time || looks.Load() != 2 {
+			t.Errorf("22 looks took %v, %d were begun", took, looks.Load())
 		}
 		if v, err := Within(&paths, "/b", func() (int, error) { return 2, nil }); v != 2 || err != nil {
 			t.Errorf("another path: %d, %v", v, err)

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,11 +13,11 @@ import (
 // hanging is a Looker that sees nothing before its time.
 type hanging struct {
 	until time.Time
-	looks int
+	looks atomic.Int32
 }
 
 func (h *hanging) Look(string, func(string, bool) bool) (Sight, error) {
-	h.looks++
+	h.looks.Add(1)
 	time.Sleep(time.Until(h.until))
 	return Sight{Identity: Identity{Inode: 7}}, nil
 }
@@ -41,13 +42,13 @@ func TestNoAnswer(t *testing.T) {
 				t.Fatalf("look %d: %v", i, err)
 			}
 		}
-		if took := time.Since(began); took > answer.Time || h.looks != 2 {
-			t.Errorf("20 looks took %v, %d were begun", took, h.looks-1)
+		if took := time.Since(began); took > answer.Time || h.looks.Load() != 2 {
+			t.Errorf("20 looks took %v, %d were begun", took, h.looks.Load()-1)
 		}
 		time.Sleep(time.Until(h.until) + 1)
 		synctest.Wait()
-		if err := g.Check(); err != nil || h.looks != 3 {
-			t.Errorf("once it answers: %v, %d looks", err, h.looks)
+		if err := g.Check(); err != nil || h.looks.Load() != 3 {
+			t.Errorf("once it answers: %v, %d looks", err, h.looks.Load())
 		}
 	})
 }
