@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/filewatch/filewatch/sdk"
 )
@@ -68,12 +69,14 @@ func (c *Catalog) Validate(ctx context.Context, name string, kind sdk.Kind, req 
 }
 
 func (c *Catalog) validate(ctx context.Context, lease *Lease, name string, kind sdk.Kind, req sdk.ValidateRequest) (sdk.Diagnostics, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.host.timing.validate,
-		fmt.Errorf("plugin %s did not judge the configuration within %v", name, c.host.timing.validate))
-	defer cancel()
+	// Not a deadline, which the plugin would be told: it may end the call first, with words of its own.
+	late := fmt.Errorf("plugin %s did not judge the configuration within %v", name, c.host.timing.validate)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer time.AfterFunc(c.host.timing.validate, func() { cancel(late) }).Stop()
 	diags, err := lease.Validate(ctx, kind, req)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = context.Cause(ctx)
+	if err != nil && context.Cause(ctx) == late {
+		err = late
 	}
 	return diags, err
 }
