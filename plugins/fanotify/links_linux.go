@@ -22,8 +22,14 @@ func (w *watch) examine(dir int, path string, target []byte, op sdk.Op, written 
 	err := unix.Fstatat(dir, path, &at, unix.AT_SYMLINK_NOFOLLOW)
 	there = err != unix.ENOENT && err != unix.ENOTDIR
 	only := func() bool { return err == nil && at.Dev == st.Dev && at.Ino == st.Ino && at.Nlink == 1 }
+	if fd < 0 || unix.Fstat(fd, &st) != nil || st.Nlink == 0 { // it has no name at all
+		return there
+	}
+	if other := w.outside(fd); other != "" && !only() {
+		dir, path = unix.AT_FDCWD, other
+		err = unix.Fstatat(dir, path, &at, unix.AT_SYMLINK_NOFOLLOW)
+	}
 	switch {
-	case fd < 0 || unix.Fstat(fd, &st) != nil || st.Nlink == 0: // it has no name at all
 	case only():
 		// Or this name was just being removed: then it is gone after that.
 		dirent.Settle(dir, relpath.Parent(path))
@@ -36,6 +42,22 @@ func (w *watch) examine(dir int, path string, target []byte, op sdk.Op, written 
 		w.links.Changed(st.Ino, op)
 	}
 	return there
+}
+
+// outside returns the path of an open file if that is outside the tree, and cannot be in it as well by another
+// mount; else "". Programs that write a file and rename it are everywhere in a file system.
+func (w *watch) outside(fd int) string {
+	if len(w.views) > 1 {
+		return ""
+	}
+	path, err := readlink(fd)
+	if err != nil {
+		return ""
+	}
+	if _, in := relpath.Below(path, w.views[0].path); in || relpath.Parent(path) == "" {
+		return ""
+	}
+	return path
 }
 
 // openTarget opens the file that the kernel calls key, in a way that only allows to look at it. It returns
