@@ -114,10 +114,9 @@ func (s *session) first(j job) mode {
 		return mode{thorough: true, limit: 0}
 	case s.req.Delete && j.told > len(j.gone) && limit == noLimit:
 		return mode{thorough: true, limit: noLimit}
-	case s.req.Delete && j.told > len(j.gone) && j.told <= limit:
-		// The changes of some may still be on their way.
-		limit = min(limit, 2*j.told)
-		return mode{thorough: true, limit: limit, expect: limit}
+	case s.req.Delete && j.told > len(j.gone) && 2*j.told <= limit:
+		// The changes of some may still be on their way. Near the limit all is counted first.
+		return mode{thorough: true, limit: 2 * j.told, expect: 2 * j.told}
 	}
 	return mode{limit: noLimit}
 }

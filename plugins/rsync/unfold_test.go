@@ -135,7 +135,7 @@ func TestNotUnfolded(t *testing.T) {
 // A directory that was removed goes in one run when the changes tell what was in it.
 func TestRemovedDirectoryIsOneRun(t *testing.T) {
 	t.Parallel()
-	for _, maxDelete := range []uint64{0, 5} {
+	for _, maxDelete := range []uint64{0, 8} {
 		f := local(t)
 		f.req.MaxDelete = maxDelete
 		f.config().Standby = 0

@@ -73,7 +73,7 @@ func (e *edits) look() {
 	trouble := ""
 	// All anew: a directory may have been replaced by another one of its name.
 	for _, dir := range e.watcher.WatchList() {
-		_ = e.watcher.Remove(dir)
+		_ = e.watcher.Remove(dir) // fails when the directory is gone, and the watch with it
 	}
 	for _, path := range e.paths {
 		for _, dir := range whereabouts(path) {
