@@ -178,12 +178,14 @@ func TestStandbyThatDiesIsSweptUp(t *testing.T) {
 	f.write(f.src, "d/a", "d/b")
 	f.sync(paths("d/a")...)
 	f.waiting()
+	b := f.onStandby()
 	f.leave("d/.b.abcdef")
 	for _, pid := range f.atDestination() {
 		_ = proc.Kill(pid, syscall.SIGSTOP)
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); f.sync(paths("d/b")...) }()
+	<-b.list.ready // one that dies before has left nothing
 	for _, pid := range f.atDestination() {
 		_ = proc.Kill(pid, syscall.SIGKILL)
 	}
