@@ -64,7 +64,9 @@ func (l *lane) run(ctx, abort context.Context) {
 			l.wait(ctx, holdPoll)
 		case err == nil:
 			l.worked()
-			l.prove()
+			if ctx.Err() == nil { // with it, watching has ended
+				l.prove()
+			}
 		case abort.Err() != nil:
 			return
 		case errors.Is(err, errInterrupted), errors.Is(err, errNotNow):

@@ -381,6 +381,26 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
+// Nobody watches any more when a transfer ends that shutdown has waited for. That is nothing to warn of.
+func TestShutdownSaysNothingOfTheWatcher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent := make(chan struct{})
+		f := start(t, func(ctx context.Context, _ int, _ sdk.SyncRequest) (sdk.Result, error) {
+			<-sent
+			return sdk.Result{}, nil
+		})
+		f.Add(sdk.Change{Path: "a"})
+		synctest.Wait()
+		f.watch.set(func(w *fakeWatch) { w.complete = false })
+		f.stop()
+		close(sent)
+		<-f.ended
+		if f.log.count("not everything is watched") != 0 {
+			t.Errorf("log: %s", f.log.b.String())
+		}
+	})
+}
+
 func TestOnce(t *testing.T) {
 	tests := []struct {
 		name   string
