@@ -77,6 +77,8 @@ var (
 	lsyncdPlain  = &contender{name: "lsyncd as shipped, delay 15", start: startLsyncd("", false), slowness: 10, once: true}
 	floor        = &contender{name: "bare rsync, prewarmed", start: startFloor, slowness: 1}
 	filewatch    = &contender{name: "filewatch", start: startFilewatch, slowness: 1}
+	// parallel is for first syncs alone.
+	parallel = &contender{name: "filewatch, parallel = 4", slowness: 1}
 )
 
 // startScript starts what operators have written so often, as they have.
@@ -128,7 +130,7 @@ sync {
 
 // startFilewatch starts filewatch with its defaults, and returns when all is in sync.
 func startFilewatch(b *bench, s *scope, p place) *running {
-	d := b.daemon(s, p)
+	d := b.daemon(s, p, "")
 	d.wait(s)
 	return &running{pids: []int{d.PID()}}
 }
@@ -160,12 +162,13 @@ func (r *logReader) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (b *bench) daemon(s *scope, p place) *daemon {
+// daemon starts filewatch with its defaults and further settings of its transport.
+func (b *bench) daemon(s *scope, p place, settings string) *daemon {
 	dir := s.TempDir()
 	d := &daemon{program: b.filewatch, env: []string{"STATE_DIRECTORY=" + filepath.Join(dir, "state"), "RUNTIME_DIRECTORY=" + filepath.Join(dir, "run")}, inSync: make(chan struct{})}
 	file := filepath.Join(dir, "sync.hcl")
-	text := fmt.Sprintf("sync \"bench\" {\n  source = %q\n  destination = %q\n  transport \"rsync\" {\n    ssh { config_file = %q }\n  }\n}\n",
-		p.source+"/", p.target(), p.config(s, ""))
+	text := fmt.Sprintf("sync \"bench\" {\n  source = %q\n  destination = %q\n  transport \"rsync\" {\n    ssh { config_file = %q }\n    %s\n  }\n}\n",
+		p.source+"/", p.target(), p.config(s, ""), settings)
 	s.check(os.WriteFile(file, []byte(text), 0o600))
 	d.Process = s.start(run.Command{Path: d.program, Args: []string{"-config", file}, Env: d.env, Stderr: &logReader{text: "in sync", said: d.inSync}})
 	return d

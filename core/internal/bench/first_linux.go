@@ -50,10 +50,11 @@ func (b *bench) firstSync() {
 		b.inTurns(b.rounds, []*contender{one, filewatch}, func(c *contender, _ int) { run(near, c, false) })
 		source.line.Delay(roundTrip / 2)
 		defer source.line.Heal()
-		b.inTurns(min(b.rounds, 2), []*contender{one, filewatch}, func(c *contender, _ int) { run(far, c, true) })
+		b.inTurns(min(b.rounds, 2), []*contender{one, filewatch, parallel}, func(c *contender, _ int) { run(far, c, true) })
 	})
 	b.aim("first sync, to one plain rsync", near.of(filewatch.name).p50(), 1, near.of(one.name).p50())
 	b.aim("first sync over a slow line, to one plain rsync", far.of(filewatch.name).p50(), 1, far.of(one.name).p50())
+	b.aim("first sync over a slow line with parallel = 4, to one plain rsync", far.of(parallel.name).p50(), 1, far.of(one.name).p50())
 }
 
 // inMemory returns a directory in memory that has room for n bytes, or else dir.
@@ -68,8 +69,12 @@ func inMemory(dir string, n uint64) string {
 
 // syncAll runs filewatch until all is in sync, or else one plain rsync.
 func (b *bench) syncAll(s *scope, c *contender, p place) {
-	if c == filewatch {
-		b.daemon(s, p).wait(s)
+	switch c {
+	case filewatch:
+		b.daemon(s, p, "").wait(s)
+		return
+	case parallel:
+		b.daemon(s, p, "parallel = 4").wait(s)
 		return
 	}
 	s.command(run.Command{Path: "rsync", Args: []string{"-a", "--delete", "-e", "ssh -F " + p.config(s, ""), p.source + "/", p.target()}})
