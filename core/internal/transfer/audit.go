@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// maxDifferences bounds what is remembered of what a transfer has mended: some 10 MiB.
+	// maxDifferences bounds what is remembered of what a transfer has mended: some 20 MiB.
 	maxDifferences = 100_000
 	// maxReported bounds what is remembered of what the watcher reports meanwhile.
 	maxReported = 100_000
@@ -32,13 +32,13 @@ const (
 type audit struct {
 	since       time.Time // the comparison before the one that is audited; zero = nothing is counted as missed
 	differences []sdk.Difference
-	after       map[string]os.FileInfo // what was there after the transfer that mended it, if the watcher looks
-	noted       int                    // so many differences are in after
-	large       []string               // files that were left out; they may be the same at the destination
-	unlisted    scopes                 // what transfers were to send that no list was made of
-	counted     int                    // from this one on they count as missed
-	held        bool                   // deletions were, so that what is deleted now may have been told long ago
-	more        bool                   // there were too many to remember
+	after       map[string]stamp // what was there after the transfer that mended it, if the watcher looks
+	noted       int              // so many differences are in after
+	large       []string         // files that were left out; they may be the same at the destination
+	unlisted    scopes           // what transfers were to send that no list was made of
+	counted     int              // from this one on they count as missed
+	held        bool             // deletions were, so that what is deleted now may have been told long ago
+	more        bool             // there were too many to remember
 
 	// reported is what the watcher told since the rescan was due, and what waited then; nil when nothing is
 	// counted as missed.
@@ -213,14 +213,15 @@ func (d *Destination) noteAfter(a *audit) {
 	d.mu.Lock()
 	differences := a.differences[a.noted:]
 	d.mu.Unlock()
-	now := make(map[string]os.FileInfo, len(differences))
+	now := make(map[string]stamp, len(differences))
 	for _, diff := range differences {
-		now[diff.Path], _ = d.config.Lstat(filepath.Join(d.config.Source, diff.Path))
+		info, _ := d.config.Lstat(filepath.Join(d.config.Source, diff.Path))
+		now[diff.Path] = stampOf(info)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if a.after == nil {
-		a.after = make(map[string]os.FileInfo, len(now))
+		a.after = make(map[string]stamp, len(now))
 	}
 	maps.Copy(a.after, now)
 	a.noted += len(differences)
@@ -273,21 +274,28 @@ func (d *Destination) judgeAudit() {
 
 // look looks at the source's entry for a difference that was mended, and marks it dirty when it has gone
 // again, or is not what it was after that; nil = that is not known.
-func (d *Destination) look(diff sdk.Difference, after map[string]os.FileInfo) os.FileInfo {
+func (d *Destination) look(diff sdk.Difference, after map[string]stamp) os.FileInfo {
 	info, err := d.config.Lstat(filepath.Join(d.config.Source, diff.Path))
 	was, known := after[diff.Path]
-	if errors.Is(err, os.ErrNotExist) && diff.Kind != sdk.Extra || known && !same(was, info) {
+	if errors.Is(err, os.ErrNotExist) && diff.Kind != sdk.Extra || known && was != stampOf(info) {
 		d.Add(sdk.Change{Path: diff.Path})
 	}
 	return info
 }
 
-// same reports whether two looks at a path, nil where nothing is, found the same.
-func same(a, b os.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == b
+// stamp tells an entry from what it was before; the zero stamp is of nothing.
+type stamp struct {
+	mode    os.FileMode
+	size    int64
+	changed int64 // Unix time in ns
+}
+
+// stampOf returns the stamp of what a look has found, nil where nothing is.
+func stampOf(info os.FileInfo) stamp {
+	if info == nil {
+		return stamp{}
 	}
-	return a.Mode() == b.Mode() && a.Size() == b.Size() && changeTime(a).Equal(changeTime(b))
+	return stamp{info.Mode(), info.Size(), changeTime(info).UnixNano()}
 }
 
 // lookAgain looks at everything that has been mended and not been judged. It reports whether there may
@@ -295,7 +303,7 @@ func same(a, b os.FileInfo) bool {
 func (d *Destination) lookAgain(judged uint64) bool {
 	d.mu.Lock()
 	var differences []sdk.Difference
-	after := map[string]os.FileInfo{}
+	after := map[string]stamp{}
 	var unlisted []sdk.Change
 	for _, a := range []*audit{d.now.audit, d.now.judging} {
 		if a != nil {
