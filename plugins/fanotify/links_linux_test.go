@@ -38,6 +38,12 @@ func TestRenamedElsewhere(t *testing.T) {
 		watchertest.Must(t, unix.Stat(a.Path("d"), &st))
 		return st.Atim.Sec != old.Unix()
 	}
+	if !searched(func() {
+		_, err := os.ReadDir(a.Path("d"))
+		watchertest.Must(t, err)
+	}) {
+		t.Skip("no access times are kept here, such as with the mount option noatime")
+	}
 	if searched(func() {
 		watchertest.Must(t, os.WriteFile(a.Out+"/.f.tmp", nil, 0o644))
 		watchertest.Must(t, os.Rename(a.Out+"/.f.tmp", a.Out+"/f"))
