@@ -9,9 +9,12 @@ import (
 )
 
 const (
-	// chunkSize and chunks bound what is on its way in one direction, as the buffers of a slow line do.
 	chunkSize = 16 << 10
-	chunks    = 4
+	// chunks is how many chunks are on their way in one direction, as in the buffers of a slow line.
+	chunks = 4
+	// maxChunks is as many as TCP lets be under way on a long one by default (net.ipv4.tcp_wmem in tcp(7)), so
+	// that it is the delay which is felt and not what fits in it.
+	maxChunks = 4 << 20 / chunkSize
 )
 
 // link is one connection with its two ends: the client's and the server's.
@@ -32,7 +35,7 @@ type chunk struct {
 func (l *link) run() {
 	var wg sync.WaitGroup
 	for from := range l.ends {
-		queue := make(chan chunk, chunks)
+		queue := make(chan chunk, maxChunks)
 		wg.Go(func() { l.read(l.ends[from], queue) })
 		wg.Go(func() { l.write(l.ends[1-from], queue, from == 0) })
 	}
@@ -52,6 +55,14 @@ func (l *link) cut() {
 	})
 }
 
+// room is how many chunks may be on their way in one direction.
+func (f faults) room() int {
+	if f.delay > 0 && f.rate == 0 {
+		return maxChunks
+	}
+	return chunks
+}
+
 // reset closes a connection so that the other side gets an error rather than an end.
 func reset(c *net.TCPConn) {
 	_ = c.SetLinger(0)
@@ -64,11 +75,13 @@ func (l *link) read(from io.Reader, queue chan<- chunk) {
 		buf := make([]byte, chunkSize)
 		n, err := from.Read(buf)
 		if n > 0 {
-			select {
-			case queue <- chunk{buf[:n], time.Now()}:
-			case <-l.gone:
-				return
+			c := chunk{buf[:n], time.Now()}
+			for len(queue) >= l.proxy.now().room() {
+				if !l.pause(time.Millisecond) {
+					return
+				}
 			}
+			queue <- c // it has no other writer
 		}
 		if errors.Is(err, io.EOF) {
 			return

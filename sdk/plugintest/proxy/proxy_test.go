@@ -151,6 +151,22 @@ func TestDelayAndThrottle(t *testing.T) {
 	took(string(make([]byte, 1_000_000)))
 }
 
+// Much is on its way at a time where it takes long.
+func TestDelayLetsMuchThrough(t *testing.T) {
+	e := startEcho(t)
+	p := proxy.Start(t, e.address)
+	c := dial(t, p)
+	p.Delay(patience / 20)
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	const size = 2 << 20 // of which a few chunks at a time would take minutes
+	go func() { _, _ = c.Write(make([]byte, size)) }()
+	if _, err := io.ReadFull(c, make([]byte, size)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestBlackHole(t *testing.T) {
 	e := startEcho(t)
 	p := proxy.Start(t, e.address)
