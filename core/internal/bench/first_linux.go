@@ -11,13 +11,19 @@ import (
 	"github.com/filewatch/filewatch/sdk/run"
 )
 
+// farTrips are round trips to hosts on the same continent, and on another one.
+var farTrips = []time.Duration{roundTrip, 100 * time.Millisecond}
+
 // firstSync measures the first sync of many small files.
 func (b *bench) firstSync() {
 	const fileSize = 1 << 10
 	h := b.first
 	title := fmt.Sprintf("First sync of %d files", h.total())
 	near := b.result("first", title, "s", fmt.Sprintf("Of %d bytes each, to an empty destination: from the start of the program until it is through. Both trees are in memory (/dev/shm) where there is room, for a disk that is still writing back what the run before has left would decide.", fileSize))
-	far := b.result("first-line", fmt.Sprintf("%s, %v round trip", title, roundTrip), "s", "The same, through the proxy.")
+	var far []*result
+	for _, trip := range farTrips {
+		far = append(far, b.result(fmt.Sprintf("first-line-%v", trip), fmt.Sprintf("%s, %v round trip", title, trip), "s", "The same, through the proxy."))
+	}
 	one := &contender{name: "one plain rsync", slowness: 1}
 	b.within(func(s *scope) {
 		s.dir = inMemory(s.dir, uint64(h.total())*(16<<10))
@@ -48,13 +54,18 @@ func (b *bench) firstSync() {
 			})
 		}
 		b.inTurns(b.rounds, []*contender{one, filewatch}, func(c *contender, _ int) { run(near, c, false) })
-		source.line.Delay(roundTrip / 2)
 		defer source.line.Heal()
-		b.inTurns(min(b.rounds, 2), []*contender{one, filewatch, parallel}, func(c *contender, _ int) { run(far, c, true) })
+		for i, trip := range farTrips {
+			source.line.Delay(trip / 2)
+			b.inTurns(min(b.rounds, 2), []*contender{one, filewatch, parallel}, func(c *contender, _ int) { run(far[i], c, true) })
+		}
 	})
 	b.aim("first sync, to one plain rsync", near.of(filewatch.name).p50(), 1, near.of(one.name).p50())
-	b.aim("first sync over a slow line, to one plain rsync", far.of(filewatch.name).p50(), 1, far.of(one.name).p50())
-	b.aim("first sync over a slow line with parallel = 4, to one plain rsync", far.of(parallel.name).p50(), 1, far.of(one.name).p50())
+	for i, trip := range farTrips {
+		us, plain := far[i].of(filewatch.name).p50(), far[i].of(one.name).p50()
+		b.aim(fmt.Sprintf("first sync over %v, to one plain rsync", trip), us, 1, plain)
+		b.aim(fmt.Sprintf("first sync over %v with parallel = 4, to one plain rsync", trip), far[i].of(parallel.name).p50(), 1, plain)
+	}
 }
 
 // inMemory returns a directory in memory that has room for n bytes, or else dir.
