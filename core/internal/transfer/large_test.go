@@ -157,3 +157,18 @@ func TestLargeFileFails(t *testing.T) {
 		}
 	})
 }
+
+// While both lanes are at work, how much is done is told of what began first.
+func TestProgressOfBothLanes(t *testing.T) {
+	t.Parallel()
+	began := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	long := status.Progress{Since: began, Files: 1, Bytes: 100, Portion: 0.25}
+	short := status.Progress{Since: began.Add(time.Minute), Files: 2, Bytes: 10, Portion: 0.75}
+	want := status.Progress{Since: began, Files: 3, Bytes: 110, Portion: 0.25}
+	for _, tt := range []struct{ main, large status.Progress }{{short, long}, {long, short}} {
+		d := &Destination{main: &lane{progress: &sending{tt.main, true}}, large: &lane{progress: &sending{tt.large, false}}}
+		if got := d.sending(); got.Progress != want || !got.full {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+}

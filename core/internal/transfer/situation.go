@@ -60,7 +60,8 @@ func (d *Destination) away() *away {
 	return d.large.failure
 }
 
-// sending returns what is under way, in both lanes together, nil if nothing is. d.mu is held.
+// sending returns what is under way, in both lanes together, nil if nothing is. How much is done is told of what began
+// first: small changes come and go while a large file travels. d.mu is held.
 func (d *Destination) sending() *sending {
 	a, b := d.main.progress, d.large.progress
 	if a == nil || b == nil {
@@ -68,11 +69,10 @@ func (d *Destination) sending() *sending {
 	}
 	both := *a
 	if b.Since.Before(both.Since) {
-		both.Since = b.Since
+		both.Since, both.Portion = b.Since, b.Portion
 	}
 	both.Files += b.Files
 	both.Bytes += b.Bytes
-	both.Portion = 0 // of what, nobody can tell
 	return &both
 }
 
