@@ -3,6 +3,7 @@ package rsync
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -48,6 +49,16 @@ func (c *config) ssh() sshConfig {
 		return sshConfig{}
 	}
 	return *c.SSH
+}
+
+// hasArg reports whether the further options hold one, by its name or by a letter that may be among others.
+func (c *config) hasArg(name, letter string) bool {
+	return slices.ContainsFunc(c.Args, func(arg string) bool {
+		if strings.HasPrefix(arg, "--") {
+			return arg == name || strings.HasPrefix(arg, name+"=")
+		}
+		return letter != "" && strings.HasPrefix(arg, "-") && strings.Contains(arg, letter)
+	})
 }
 
 // expandHome replaces a leading "~" or "~/" by the home directory.

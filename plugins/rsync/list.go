@@ -34,6 +34,7 @@ type work struct {
 type entry struct {
 	path  string
 	state state
+	size  uint64 // of a file
 	// owners are the changes that the entry settles: a change below something that is gone, or is no
 	// directory any more, is settled by that.
 	owners []string
@@ -74,14 +75,19 @@ type builder struct {
 	delete bool
 	limit  uint64 // size of a file that is sent; 0 = any
 	lstat  lstat
-	states map[string]state // of the paths looked at
-	errs   map[string]error // why a state is unknown
+	states map[string]state  // of the paths looked at
+	sizes  map[string]uint64 // of the regular files among them
+	errs   map[string]error  // why a state is unknown
+}
+
+// forget makes it look at everything anew.
+func (b *builder) forget() {
+	b.states, b.sizes, b.errs = map[string]state{}, map[string]uint64{}, map[string]error{}
 }
 
 // build turns changes into work. Of the changes only the paths and scopes count.
 func (b *builder) build(changes []sdk.Change) work {
-	b.states = map[string]state{}
-	b.errs = map[string]error{}
+	b.forget()
 	w := work{failed: map[string]string{}}
 	subtrees := map[string]bool{}
 	for _, c := range changes {
@@ -124,7 +130,7 @@ func (b *builder) build(changes []sdk.Change) work {
 		}
 		e := entries[p]
 		if e == nil {
-			e = &entry{path: p, state: st}
+			e = &entry{path: p, state: st, size: b.sizes[p]}
 			entries[p] = e
 		}
 		e.owners = append(e.owners, c.Path)
@@ -171,6 +177,9 @@ func (b *builder) look(p string) state {
 	default:
 		st = stateUnknown
 		b.errs[p] = err
+	}
+	if err == nil && mode.IsRegular() {
+		b.sizes[p] = uint64(size)
 	}
 	b.states[p] = st
 	return st

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/filewatch/filewatch/sdk"
@@ -27,12 +26,15 @@ type output struct {
 	lines lineBuffer
 
 	files, deleted, bytes uint64
+	amount                uint64 // of the work that was said to be done; see entryAmount
 	entries               uint64 // of the source, the root not counted; only with --stats
 	// paths are those that a line named, and extra those that a line named as deleted, in a dry run only:
 	// what still differs. Past maxPaths they end.
 	paths, extra []string
 	keep         bool
 	createdCount uint64 // of files
+	// top are the first maxTop entries directly in the root that were created.
+	top []string
 	// created are the directories that the destination did not have. Past maxPaths it is the root.
 	created []string
 	// kept are the first maxPaths of the directories that rsync could not delete because they are not empty.
@@ -105,8 +107,12 @@ func (o *output) item(it item) {
 		}
 	case !it.attributesOfDir:
 		o.files++
+		o.amount += entryAmount + it.size
 		if it.created {
 			o.createdCount++
+			if len(o.top) < maxTop && it.path != "" && !strings.Contains(it.path, "/") {
+				o.top = append(o.top, it.path)
+			}
 		}
 		o.bytes += it.bytes
 	}
@@ -143,7 +149,8 @@ func parseEntries(line string) (uint64, bool) {
 // item is a line in outFormat.
 type item struct {
 	path            string // relative to the root
-	bytes           uint64
+	size            uint64 // of a regular file
+	bytes           uint64 // sent
 	deleted         bool
 	created         bool
 	attributesOfDir bool // nothing but a directory's attributes
@@ -182,6 +189,9 @@ func parseItem(line string) (item, bool) {
 		created:         what[2] == '+',
 		attributesOfDir: what[0] == '.' && what[1] == 'd',
 		createdDir:      strings.HasPrefix(what, "cd+"),
+	}
+	if what[1] == 'f' {
+		it.size, _ = strconv.ParseUint(fields[1], 10, 64) // for the progress alone
 	}
 	it.timeOfDir = it.attributesOfDir && strings.Trim(what[2:], ". ") == "t"
 	return it, true
@@ -236,69 +246,4 @@ func (l *lineBuffer) split(p []byte, line func(string)) {
 	if len(l.rest) < maxLine {
 		l.rest = append(l.rest, p...)
 	}
-}
-
-// counter adds up the runs of one request, which may be several at once, and reports them as progress.
-type counter struct {
-	progress func(sdk.Progress) // nil = not wanted; called with mu held
-
-	mu      sync.Mutex // guards running and portion, and result while several runs are under way
-	result  sdk.Result
-	running map[*output]sdk.Progress
-	portion float64 // see sdk.Progress
-}
-
-// add counts a run that has ended, however it did, and further deletions that it may have done. What it has
-// sent may have been lost if it did not come to its end.
-func (c *counter) add(out *outcome, presumed uint64) {
-	o := &out.stdout
-	c.report(o)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.running, o)
-	c.result.Deleted += o.deleted - o.again + presumed
-	if out.ran() {
-		c.result.Files += o.files
-		c.result.Created += o.createdCount
-		c.result.Bytes += o.bytes
-	}
-	c.tell(nil)
-}
-
-// advance notes how much of the request is done.
-func (c *counter) advance(portion float64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.portion = portion
-	c.tell(nil)
-}
-
-// report reports what the runs so far and the running ones have handled.
-func (c *counter) report(o *output) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.running == nil {
-		c.running = map[*output]sdk.Progress{}
-	}
-	c.running[o] = sdk.Progress{Files: o.files + o.deleted, Bytes: o.bytes, Deleted: o.deleted - o.again}
-	c.tell(o.list)
-	o.list, o.listSize = nil, 0
-}
-
-// tell reports everything that is counted, and some differences. c.mu is held.
-func (c *counter) tell(list []sdk.Difference) {
-	if c.progress == nil {
-		return
-	}
-	r := c.result
-	p := sdk.Progress{
-		Files: r.Files + r.Deleted, Bytes: r.Bytes, Deleted: r.Deleted, Created: r.Created,
-		Portion: c.portion, Differences: list,
-	}
-	for _, o := range c.running {
-		p.Files += o.Files
-		p.Bytes += o.Bytes
-		p.Deleted += o.Deleted
-	}
-	c.progress(p)
 }

@@ -83,9 +83,8 @@ func (s *session) ahead(ctx context.Context, w work) (work, error) {
 // be kept, and a rate is that of one run.
 func (s *session) splits() bool {
 	cfg := s.config
-	return cfg.Parallel > 1 && !s.req.DryRun && !cfg.HardLinks && cfg.BWLimit == "" && !slices.ContainsFunc(cfg.Args, func(arg string) bool {
-		return arg == "--hard-links" || strings.HasPrefix(arg, "--bwlimit") || strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "--") && strings.Contains(arg, "H")
-	})
+	return cfg.Parallel > 1 && !s.req.DryRun && !cfg.HardLinks && cfg.BWLimit == "" &&
+		!cfg.hasArg("--hard-links", "H") && !cfg.hasArg("--bwlimit", "")
 }
 
 // runAhead runs a job without deletions. When it has ended it is given to count. An error means that rsync could not be run.

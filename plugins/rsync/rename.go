@@ -46,7 +46,8 @@ func (s *session) moves() []move {
 	if !s.req.Delete || s.req.DryRun || !s.mayCommand() {
 		return nil
 	}
-	b := builder{filter: s.filter, lstat: s.lstat, states: map[string]state{}, errs: map[string]error{}}
+	b := builder{filter: s.filter, lstat: s.lstat}
+	b.forget()
 	var moves []move
 	for _, c := range s.req.Changes {
 		if c.From == "" {

@@ -24,6 +24,7 @@ package rsync
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/filewatch/filewatch/sdk"
 	"github.com/filewatch/filewatch/sdk/run"
@@ -41,6 +42,8 @@ type transport struct {
 	program   string // what is run as rsync; tests put others in its place
 	minSplit  int    // entries of a comparison that is split; tests choose less
 	minRename int64  // what a rename at the far end has to spare; tests choose less
+
+	measureAfter time.Duration // see session.measure; tests choose less
 
 	mu       sync.Mutex               // guards all fields below
 	conns    map[peer]*conn           // connections to ssh destinations
@@ -73,8 +76,8 @@ func newTransport() *transport {
 	t := &transport{
 		program:   "rsync",
 		minSplit:  minEntries,
-		minRename: defaultMinRename,
-		conns:     map[peer]*conn{}, caps: map[peer]probedCaps{}, standbys: map[peer]*standby{}, mute: map[peer]*run.Process{},
+		minRename: defaultMinRename, measureAfter: measureAfter,
+		conns: map[peer]*conn{}, caps: map[peer]probedCaps{}, standbys: map[peer]*standby{}, mute: map[peer]*run.Process{},
 		removals: map[peer]map[string]bool{}, known: map[peer]bool{},
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())

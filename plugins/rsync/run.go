@@ -245,7 +245,12 @@ func (s *session) runOn(ctx context.Context, args []string, j job, m mode) (*out
 	out := s.outcome(m)
 	// What it removes in earnest was never the source's.
 	out.stdout.listing = out.stdout.listing && !(j.sweeps && !m.dry)
+	measured := func() {}
+	if j.full && out.counted && !m.dry {
+		measured = s.measured(ctx, &out.stdout)
+	}
 	err := s.rsync(ctx, args, j.list, out)
+	measured()
 	s.presume(j, out)
 	if err != nil {
 		return nil, err
@@ -308,7 +313,7 @@ func (s *session) rsync(ctx context.Context, args, list []string, out *outcome) 
 func (s *session) await(ctx context.Context, p *run.Process, out *outcome) error {
 	stop := context.AfterFunc(ctx, p.Stop)
 	defer stop()
-	if stuck(p.PID(), s.config.Timeout, p.Done()) {
+	if stuck(p.PID(), s.config.Timeout, p.Done(), func() { s.look(p.PID(), &out.stdout) }) {
 		out.stuck = true
 		p.Stop()
 	}

@@ -10,12 +10,13 @@ import (
 // stuckInterval is how often a running rsync is looked at. Opening a file never takes that long twice.
 const stuckInterval = time.Second
 
-// stuck watches a process and returns true when it hangs for good, false when done is closed.
+// stuck watches a process and returns true when it hangs for good, false when done is closed. Each time it looks it
+// calls look, too.
 //
 // rsync that opens a file which has just become a FIFO waits for a writer, forever: its own timeout
 // does not cover that. The kernel shows what a process waits for in /proc/PID/wchan, and where that is
 // hidden, /proc/PID/io stands still for much longer than rsync's own timeout allows.
-func stuck(pid int, timeout time.Duration, done <-chan struct{}) bool {
+func stuck(pid int, timeout time.Duration, done <-chan struct{}, look func()) bool {
 	ticker := time.NewTicker(stuckInterval)
 	defer ticker.Stop()
 	proc := "/proc/" + strconv.Itoa(pid) + "/"
@@ -26,6 +27,7 @@ func stuck(pid int, timeout time.Duration, done <-chan struct{}) bool {
 		case <-done:
 			return false
 		case <-ticker.C:
+			look()
 		}
 		if read(proc+"wchan") != "wait_for_partner" {
 			inFIFO = 0

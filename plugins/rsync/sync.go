@@ -146,6 +146,7 @@ func (s *session) round(ctx context.Context, changes []sdk.Change, last bool) ([
 		return nil, err
 	}
 	w = s.unfold(w)
+	s.count.expect(w.amount())
 	var again []sdk.Change
 	for _, step := range s.steps(w) {
 		if err := s.probed(ctx); err != nil {

@@ -36,6 +36,10 @@ func TestLargeFileHoldsUpNothing(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(destination, "d/big")); err == nil {
 		t.Error("the large file was there first")
 	}
+	eventually(t, "status tells how far it is", func() bool {
+		p := d.status("s").Progress
+		return p != nil && p.Bytes > 100_000 && p.Portion > 0 && p.Portion < 1
+	})
 	// It is not forgotten.
 	if exit, _, stderr := d.command("flush", "-timeout", "100ms"); exit != 1 {
 		t.Errorf("flush while it travels: exit status %d: %s", exit, stderr)

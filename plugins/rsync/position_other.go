@@ -1,0 +1,5 @@
+//go:build !linux
+
+package rsync
+
+func positionOf(int, []string) position { return position{} }
