@@ -19,11 +19,12 @@ type Batch struct {
 	oldest  instant
 	changes []sdk.Change
 	listed  []*entry // behind changes, in the same order
+	moved   []*entry // renamed to below a subtree of listed
 	hidden  []*entry // failing paths below a subtree of listed, kept for their history
 }
 
-// Changes returns what to send, in the order of the paths: at least one, no path twice, none that
-// another one covers. It is not to be modified.
+// Changes returns what to send, in the order of the paths: at least one, no path twice, and only those
+// with the hint of a rename below others that cover them. It is not to be modified.
 func (b *Batch) Changes() []sdk.Change { return b.changes }
 
 // Suspect reports whether a path in it has failed before.
@@ -64,8 +65,11 @@ func (q *Queue) Take(now time.Time) *Batch {
 			continue
 		}
 		s.first = min(s.first, e.first)
-		if e.fail != nil {
+		switch {
+		case e.fail != nil:
 			b.hidden = append(b.hidden, e)
+		case e.moved():
+			b.moved = append(b.moved, e)
 		}
 	}
 	for _, e := range b.listed {
@@ -85,11 +89,14 @@ func (q *Queue) Take(now time.Time) *Batch {
 	}
 	slices.SortFunc(b.listed, byPath)
 	slices.SortFunc(b.hidden, byPath)
-	b.changes = make([]sdk.Change, len(b.listed))
-	for i, e := range b.listed {
-		b.changes[i] = e.change()
-		b.changes[i].From = b.from(e)
+	b.moved = slices.DeleteFunc(b.moved, func(e *entry) bool { return b.from(e) == "" })
+	b.changes = make([]sdk.Change, 0, len(b.listed)+len(b.moved))
+	for _, e := range slices.Concat(b.listed, b.moved) {
+		c := e.change()
+		c.From = b.from(e)
+		b.changes = append(b.changes, c)
 	}
+	slices.SortFunc(b.changes, func(a, b sdk.Change) int { return cmp.Compare(a.Path, b.Path) })
 	for _, e := range taken {
 		b.oldest = min(b.oldest, e.first)
 		e.settling = false
@@ -127,6 +134,10 @@ func (q *Queue) popDue(now instant) []*entry {
 		// The names of a rename go together, as long as they wait and there is room.
 		for together = append(together[:0], q.due[0]); len(together) > 0 && len(taken) < limit; {
 			e := together[len(together)-1]
+			if s := e.holder(); s != nil { // first, for it stands for e if there is no room
+				together = append(together, s)
+				continue
+			}
 			together = together[:len(together)-1]
 			if e.pos < 0 {
 				continue
@@ -179,11 +190,12 @@ func (q *Queue) putBack(now time.Time, b *Batch) {
 	at := q.instant(now)
 	for _, e := range b.listed {
 		e.tried = true
-		q.cameBack(e)
-		q.put(e.path(), e, at)
 	}
-	for _, e := range b.hidden {
+	back := slices.Concat(b.listed, b.moved, b.hidden)
+	for _, e := range back {
 		q.cameBack(e)
+	}
+	for _, e := range back {
 		q.put(e.path(), e, at)
 	}
 	q.wake(before)

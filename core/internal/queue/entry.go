@@ -38,9 +38,9 @@ func (e *entry) wait(now instant, c Config) {
 }
 
 // covers reports whether s, at or above the path of e, makes e needless: s will be sent no later than e
-// would be, and e has no history to keep.
+// would be, or can be, and e has no history to keep.
 func (s *entry) covers(e *entry, now instant) bool {
-	return s.scope == sdk.ScopeSubtree && e.fail == nil && s.due <= max(e.due, now)
+	return s.scope == sdk.ScopeSubtree && e.fail == nil && (s.due <= max(e.due, now) || s.settling && s.fail == nil)
 }
 
 // merge adds x, a change of the same path.

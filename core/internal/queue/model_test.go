@@ -60,7 +60,7 @@ func (m *model) take(t *rapid.T) {
 	for i, c := range changes {
 		bytes += len(c.Path) + changeBytes
 		for j, d := range changes {
-			if i != j && c.Covers(d.Path) {
+			if i != j && c.Covers(d.Path) && d.From == "" {
 				t.Fatalf("%v covers %v in one batch", c, d)
 			}
 		}
@@ -263,6 +263,12 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			for range rapid.IntRange(1, 5).Draw(t, "count") {
 				m.add(change.Draw(t, "change"))
 			}
+		},
+		"move": func(t *rapid.T) {
+			from, to := paths.Draw(t, "from"), change.Draw(t, "to")
+			to.Ops, to.From = movedHere, from
+			m.add(sdk.Change{Path: from, Ops: movedAway})
+			m.add(to)
 		},
 		"wait": func(t *rapid.T) {
 			m.now = m.now.Add(time.Duration(rapid.IntRange(1, 60).Draw(t, "ms")) * ms)

@@ -16,8 +16,9 @@
 //   - A path that failed is due when its backoff ends, or when a further change to it is.
 //
 // A pending subtree takes the place of pending paths below it unless they would be due sooner than
-// it is (it is in backoff) or are failing themselves, so that each keeps its own history. Past a limit
-// paths are collapsed into subtrees. Neither ever narrows what is pending.
+// it is (it is in backoff) or are failing themselves, so that each keeps its own history. What was moved
+// there since is pending beside it, and they go together. Past a limit paths are collapsed into subtrees.
+// Neither ever narrows what is pending.
 package queue
 
 import (
@@ -113,6 +114,9 @@ func (q *Queue) add(at instant, c sdk.Change) {
 		}
 	}
 	x.blurred = x.mayReplace() && q.out.covers(c.Path)
+	if c.Scope == sdk.ScopeSubtree {
+		q.doubtBelow(c.Path)
+	}
 	x.origin = q.origin(c, x)
 	q.put(c.Path, x, at)
 	if x.moved() {
@@ -234,9 +238,14 @@ func (q *Queue) all(yield func(*entry) bool) {
 func (q *Queue) put(path string, x *entry, now instant) {
 	n := q.tree.nearest(path)
 	for a := n; a != nil; a = a.parent {
-		if s := a.entry; s != nil && s.covers(x, now) {
-			if a.path == path {
-				s.follow(x)
+		s := a.entry
+		switch {
+		case s == nil || !s.covers(x, now):
+		case x.moved() && a.path != path:
+			q.hold(s, x)
+		default:
+			if n.path == path && n.entry != nil {
+				n.entry.follow(x)
 			}
 			q.absorb(s, x)
 			return
@@ -252,7 +261,7 @@ func (q *Queue) put(path string, x *entry, now instant) {
 	}
 	if x.scope == sdk.ScopeSubtree && n.child != nil {
 		for _, e := range n.below() {
-			if x.covers(e, now) {
+			if x.covers(e, now) && !e.moved() {
 				q.absorb(x, e)
 				q.remove(e)
 			}

@@ -13,6 +13,10 @@ import (
 // any order, as long as nothing else may have happened that nobody understands; and the hint of a batch holds
 // only for former names that are in the same batch, because a batch of their own would end what is known about
 // them. A hint may be lost at any time: it costs a transfer.
+//
+// A directory that is new is a subtree that is pending, and stands for all that is in it. What is moved there keeps
+// its own entry below all the same, for the hint; the subtree waits for it, and its batch has both. Another change of
+// the subtree ends what is known about what is in it.
 
 // origin returns the origin of x, which is about to be put at the path of c.
 func (q *Queue) origin(c sdk.Change, x *entry) *entry {
@@ -78,6 +82,41 @@ func (b *Batch) covers(path string) bool {
 // moved reports whether what is at the path of e is known to have been elsewhere.
 func (e *entry) moved() bool { return e.origin != nil && e.origin != e }
 
+// hold has the subtree s, which is not out, wait as x does, which was moved to somewhere below it: more may be
+// moved there at once.
+func (q *Queue) hold(s, x *entry) {
+	s.first = min(s.first, x.first)
+	if due := min(x.due, s.first+instant(q.cfg.MaxDelay)); due > s.due && !s.settling {
+		s.due, s.from, s.settling = due, s.first, true
+		heap.Fix(&q.due, s.pos)
+	}
+}
+
+// holder returns the topmost subtree that waits and stands for e, which was moved to below it; nil without one.
+func (e *entry) holder() *entry {
+	if e.fail != nil {
+		return nil
+	}
+	var top *entry
+	for n := e.node.parent; n != nil; n = n.parent {
+		if s := n.entry; s != nil && s.pos >= 0 && s.scope == sdk.ScopeSubtree && s.fail == nil {
+			top = s
+		}
+	}
+	return top
+}
+
+// doubtBelow takes note that something else may be below path than what was moved there.
+func (q *Queue) doubtBelow(path string) {
+	if n := q.tree.nearest(path); n.path == path && n.child != nil {
+		for _, e := range n.below() {
+			if e.moved() {
+				e.origin = nil
+			}
+		}
+	}
+}
+
 // partners appends the entries that wait and should be in the same batch as e.
 func (e *entry) partners(list []*entry) []*entry {
 	if o := e.origin; e.moved() && o.settling && o.pos >= 0 {
@@ -85,6 +124,13 @@ func (e *entry) partners(list []*entry) []*entry {
 	}
 	if h := e.heir; h != nil && h.origin == e && h.settling && h.pos >= 0 {
 		list = append(list, h)
+	}
+	if e.scope == sdk.ScopeSubtree && e.node.child != nil {
+		for _, below := range e.node.below() {
+			if below.moved() && below.pos >= 0 {
+				list = append(list, below)
+			}
+		}
 	}
 	return list
 }
@@ -107,10 +153,17 @@ func (b *Batch) from(e *entry) string {
 	return o.path()
 }
 
-// cameBack takes note that e is put back after a try that may have done anything of it, or nothing.
+// cameBack takes note that e is about to be put back after a try that may have done anything of it, or nothing.
 func (q *Queue) cameBack(e *entry) {
 	e.blurred = e.blurred || e.mayReplace()
-	if n := q.tree.nearest(e.path()); n.path == e.path() && n.entry != nil && n.entry.origin != n.entry {
+	n := q.tree.nearest(e.path())
+	if n.path == e.path() && n.entry != nil && n.entry.origin != n.entry {
 		e.origin = e // what has happened since counts
+		return
+	}
+	for ; n != nil && e.moved(); n = n.parent {
+		if s := n.entry; s != nil && s.scope == sdk.ScopeSubtree {
+			e.origin = nil // it may be another directory since
+		}
 	}
 }

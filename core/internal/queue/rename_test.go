@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -19,6 +20,11 @@ const (
 func (q *Queue) rename(from, to string) {
 	q.Add(t0, sdk.Change{Path: from, Ops: movedAway})
 	q.Add(t0, sdk.Change{Path: to, Ops: movedHere, Scope: sdk.ScopeSubtree, From: from})
+}
+
+// mkdir adds what a watcher reports of a new directory.
+func (q *Queue) mkdir(path string) {
+	q.Add(t0, sdk.Change{Path: path, Ops: sdk.OpCreate | sdk.OpClose, Scope: sdk.ScopeSubtree})
 }
 
 // renames returns the hints of b, as "from>to".
@@ -80,6 +86,44 @@ func TestRenames(t *testing.T) {
 			q.rename("a", "b")
 			q.Add(t0, sdk.Change{Path: "b", Ops: sdk.OpCreate})
 		}, nil},
+		{"into a new directory", func(q *Queue) { q.mkdir("n"); q.rename("a", "n/a") }, []string{"a>n/a"}},
+		{"several into a new directory", func(q *Queue) {
+			q.mkdir("n")
+			q.rename("a", "n/a")
+			q.rename("b", "n/b")
+			q.rename("d/c", "n/c")
+		}, []string{"a>n/a", "b>n/b", "d/c>n/c"}},
+		{"deep into a new directory", func(q *Queue) { q.mkdir("n"); q.mkdir("n/x"); q.mkdir("n/x/y"); q.rename("a", "n/x/y/a") },
+			[]string{"a>n/x/y/a"}},
+		{"into new directories, one in the other", func(q *Queue) {
+			q.mkdir("n")
+			q.rename("a", "n/a")
+			q.mkdir("n/x")
+			q.rename("b", "n/x/b")
+		}, []string{"a>n/a", "b>n/x/b"}},
+		{"into a new directory, and then written", func(q *Queue) {
+			q.mkdir("n")
+			q.rename("a", "n/a")
+			q.Add(t0, sdk.Change{Path: "n/a", Ops: sdk.OpWrite | sdk.OpClose}, sdk.Change{Path: "n/a/x", Ops: sdk.OpWrite | sdk.OpClose})
+		}, []string{"a>n/a"}},
+		{"into a new directory, and out of it", func(q *Queue) { q.mkdir("n"); q.rename("a", "n/a"); q.rename("n/a", "b") },
+			[]string{"a>b"}},
+		{"into a new directory, and there", func(q *Queue) { q.mkdir("n"); q.rename("a", "n/a"); q.rename("n/a", "n/b") },
+			[]string{"a>n/b"}},
+		{"of what is new, in a new directory", func(q *Queue) { q.mkdir("n"); q.rename("n/a", "n/b") }, nil},
+		{"into a new directory that is replaced", func(q *Queue) { q.mkdir("n"); q.rename("a", "n/a"); q.mkdir("n") }, nil},
+		{"into a new directory, one in which is replaced", func(q *Queue) {
+			q.mkdir("n")
+			q.rename("a", "n/x/a")
+			q.mkdir("n/x")
+		}, nil},
+		{"into a new directory, where something else takes its place", func(q *Queue) {
+			q.mkdir("n")
+			q.rename("a", "n/a")
+			q.Add(t0, sdk.Change{Path: "n/a", Ops: sdk.OpCreate | sdk.OpClose})
+		}, nil},
+		{"old, and into a new directory in its place", func(q *Queue) { q.rename("n", "old"); q.mkdir("n"); q.rename("a", "n/a") },
+			[]string{"a>n/a", "n>old"}},
 		{"two of one name", func(q *Queue) { q.rename("a", "b"); q.rename("a", "c") }, []string{"a>b"}},
 		{"nothing known of the former name", func(q *Queue) {
 			q.Add(t0, sdk.Change{Path: "b", Ops: movedHere, From: "a"})
@@ -121,6 +165,52 @@ func TestRenameWaits(t *testing.T) {
 	q.Add(t0, sdk.Change{Path: "b", Ops: sdk.OpWrite | sdk.OpClose})
 	if got := q.Take(t0).renames(); len(got) > 0 {
 		t.Errorf("%q after a failure", got)
+	}
+}
+
+// A new directory waits as long as what is moved there first does, and takes along what is moved there then. When
+// something in it is due all go at once.
+func TestNewDirectoryWaits(t *testing.T) {
+	late := func(q *Queue, after time.Duration, from, to string) {
+		q.Add(at(after), sdk.Change{Path: from, Ops: movedAway})
+		q.Add(at(after), sdk.Change{Path: to, Ops: movedHere, From: from})
+	}
+	q := New(config())
+	q.mkdir("n")
+	late(q, 0, "a", "n/a")
+	late(q, 15*ms, "b", "n/b")
+	if b := q.Take(at(19 * ms)); b != nil {
+		t.Fatalf("%q went early", show(b.Changes()))
+	}
+	b := mustTake(t, q, at(20*ms), "a b n/** n/a n/b")
+	if got := b.renames(); !slices.Equal(got, []string{"a>n/a", "b>n/b"}) {
+		t.Errorf("%q", got)
+	}
+	// What is moved there while it is out goes with the next batch, and with it if it comes back.
+	late(q, 21*ms, "c", "n/c")
+	q.Return(at(22*ms), b)
+	b = mustTake(t, q, at(60*ms), "a b c n/** n/a n/b n/c")
+	if got := b.renames(); !slices.Equal(got, []string{"a>n/a", "b>n/b", "c>n/c"}) {
+		t.Errorf("%q after an outage", got)
+	}
+	// But not if it is another directory by then.
+	q.Add(at(61*ms), subtree("n"))
+	q.Return(at(62*ms), b)
+	if got := q.Take(at(90 * ms)).renames(); len(got) > 0 {
+		t.Errorf("%q after an outage in which the directory was replaced", got)
+	}
+
+	q = New(config())
+	q.mkdir("n")
+	late(q, 0, "a", "n/a")
+	q.Add(at(ms), sdk.Change{Path: "n/new", Ops: sdk.OpCreate | sdk.OpClose})
+	b = mustTake(t, q, at(ms), "a n/** n/a")
+	if got := b.renames(); !slices.Equal(got, []string{"a>n/a"}) {
+		t.Errorf("%q", got)
+	}
+	q.Done(at(2*ms), b, failures("n/a"))
+	if got := q.pending(); got != "n n/a/**" {
+		t.Errorf("pending %q", got)
 	}
 }
 
@@ -298,5 +388,114 @@ func TestHintsAreTrue(t *testing.T) {
 	})
 	if hints == 0 {
 		t.Error("no hints at all")
+	}
+}
+
+// The same with directories: what is in one is told, or only that the directory is a new one.
+func TestHintsBelowSubtreesAreTrue(t *testing.T) {
+	var names []string
+	for _, dir := range []string{"", "d/", "e/", "e/f/"} {
+		names = append(names, dir+"1", dir+"2")
+	}
+	dirs := []string{"d", "e", "e/f"}
+	below := 0
+	rapid.Check(t, func(t *rapid.T) {
+		w := &world{
+			q: New(Config{
+				Settle: 20 * ms, MaxDelay: 100 * ms, Limit: rapid.SampledFrom([]int{4, 1000}).Draw(t, "limit"),
+				BatchPaths: rapid.IntRange(1, 10).Draw(t, "batch"), RetryMin: 30 * ms, Rand: func() float64 { return 0.5 },
+			}),
+			src: map[string]int{}, dst: map[string]int{},
+		}
+		for _, n := range names[:4] {
+			w.made++
+			w.src[n], w.dst[n] = w.made, w.made
+		}
+		name := rapid.SampledFrom(names)
+		there := func(t *rapid.T, do func(n string)) {
+			if n := name.Draw(t, "name"); w.src[n] != 0 {
+				do(n)
+			}
+		}
+		sent := func(t *rapid.T, mayFail bool, failed []string) {
+			for _, n := range names {
+				hit := slices.ContainsFunc(failed, func(f string) bool { return under(n, f) })
+				if covered(w.batch.Changes(), n) && !hit && (!mayFail || rapid.Bool().Draw(t, "sent")) {
+					w.send(n)
+				}
+			}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"": func(t *rapid.T) { checkStructure(t, w.q) },
+			"move": func(t *rapid.T) {
+				there(t, func(from string) {
+					if to := name.Draw(t, "to"); to != from {
+						w.move(from, to)
+					}
+				})
+			},
+			"create": func(t *rapid.T) {
+				n := name.Draw(t, "name")
+				w.made++
+				w.src[n] = w.made
+				w.tell(n, sdk.OpCreate|sdk.OpClose, "")
+			},
+			"new directory": func(t *rapid.T) { // what is in it already is not told
+				dir := rapid.SampledFrom(dirs).Draw(t, "dir")
+				for _, n := range names {
+					if !under(n, dir) {
+						continue
+					}
+					delete(w.src, n)
+					if rapid.Bool().Draw(t, "full") {
+						w.made++
+						w.src[n] = w.made
+					}
+				}
+				w.q.mkdir(dir)
+				for range 2 {
+					there(t, func(from string) {
+						if to := dir + "/" + rapid.SampledFrom([]string{"1", "2"}).Draw(t, "to"); to != from {
+							w.move(from, to)
+						}
+					})
+				}
+			},
+			"write":  func(t *rapid.T) { there(t, func(n string) { w.tell(n, sdk.OpWrite|sdk.OpClose, "") }) },
+			"remove": func(t *rapid.T) { there(t, func(n string) { delete(w.src, n); w.tell(n, sdk.OpRemove, "") }) },
+			"take": func(t *rapid.T) {
+				if w.batch != nil {
+					return
+				}
+				w.take(t)
+				if w.batch != nil {
+					below += len(w.batch.moved)
+				}
+			},
+			"done": func(t *rapid.T) {
+				if w.batch == nil {
+					return
+				}
+				failed := rapid.SliceOfNDistinct(rapid.SampledFrom(append(names, dirs...)), 0, 2, rapid.ID).Draw(t, "failed")
+				sent(t, false, failed)
+				w.q.Done(t0, w.batch, failures(failed...))
+				w.batch = nil
+			},
+			"return": func(t *rapid.T) {
+				if w.batch == nil {
+					return
+				}
+				sent(t, true, nil)
+				if rapid.Bool().Draw(t, "split") {
+					w.q.Split(t0, w.batch)
+				} else {
+					w.q.Return(t0, w.batch)
+				}
+				w.batch = nil
+			},
+		})
+	})
+	if below == 0 {
+		t.Error("no hints below a subtree at all")
 	}
 }
