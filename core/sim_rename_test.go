@@ -23,7 +23,7 @@ func (c *simCall) rename(ctx context.Context) error {
 			return err
 		}
 		w.mu.Lock()
-		if c.movable(ch) {
+		if c.movable(ch) && c.makeAbove(ch.Path) {
 			for _, p := range d.tree.paths(ch.From) {
 				c.touch(p)
 				c.touch(ch.Path + p[len(ch.From):])
@@ -58,5 +58,25 @@ func (c *simCall) movable(ch sdk.Change) bool {
 	case c.exclude.ExcludedMissing(ch.Path), c.exclude.ExcludedMissing(ch.From):
 		return false
 	}
-	return has && !taken && far.isDir(parentOf(ch.Path)) && !within(ch.Path, ch.From)
+	return has && !taken && !within(ch.Path, ch.From)
+}
+
+// makeAbove makes the directories that are missing above a path, if the request compares them, and reports whether
+// they are all there then. w is locked.
+func (c *simCall) makeAbove(path string) bool {
+	dir := parentOf(path)
+	n, there := c.d.tree[dir]
+	switch {
+	case c.d.tree.isDir(dir):
+		return true
+	case there, !c.w.view().isDir(dir), !c.makeAbove(dir):
+		return false
+	case !slices.ContainsFunc(c.req.Changes, func(o sdk.Change) bool { return o.Scope == sdk.ScopeSubtree && o.Covers(dir) }):
+		return false
+	}
+	n.dir = true // not its attributes, which are sent
+	c.touch(dir)
+	c.d.tree[dir] = n
+	c.w.note(c.name, "makes %s", dir)
+	return true
 }

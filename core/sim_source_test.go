@@ -125,7 +125,21 @@ func (w *simWorld) mutate(rng *rand.Rand, silent bool) string {
 				seen(under(p, simFiles[i]), sdk.ScopePath, settled)
 			}
 		}
-		return "mkdir " + p
+		text := "mkdir " + p
+		for range rng.IntN(3) {
+			dir := rng.IntN(2) == 0
+			names := simFiles
+			if dir {
+				names = simDirs
+			}
+			from, to := w.pick(rng, dir), under(p, names[rng.IntN(len(names))])
+			if _, ok := tree[to]; ok || from == "" || within(p, from) {
+				continue
+			}
+			w.move(from, to, silent)
+			text += fmt.Sprintf(", rename %s → %s", from, to)
+		}
+		return text
 	case n < 65:
 		if p := w.pick(rng, true); p != "" {
 			w.put(p, true)
@@ -147,16 +161,7 @@ func (w *simWorld) mutate(rng *rand.Rand, silent bool) string {
 		if old, ok := tree[to]; ok && (dir || old.dir) {
 			break
 		}
-		w.rename(from, to)
-		seen(from, sdk.ScopePath, sdk.OpRemove|sdk.OpRename)
-		c := sdk.Change{Path: to, Ops: sdk.OpCreate | sdk.OpRename, From: from}
-		if dir {
-			c.Scope = sdk.ScopeSubtree
-			c.Ops |= sdk.OpClose
-		}
-		if !silent {
-			w.told(c)
-		}
+		w.move(from, to, silent)
 		return fmt.Sprintf("rename %s → %s", from, to)
 	case n < 93: // a file takes the place of a directory, or the other way round
 		dir := rng.IntN(2) == 0
@@ -199,6 +204,21 @@ func (w *simWorld) mutate(rng *rand.Rand, silent bool) string {
 		return "burst in " + in
 	}
 	return ""
+}
+
+// move renames a file or directory and tells of it. w is locked.
+func (w *simWorld) move(from, to string, silent bool) {
+	w.rename(from, to)
+	if silent {
+		return
+	}
+	w.seen(from, sdk.ScopePath, sdk.OpRemove|sdk.OpRename)
+	c := sdk.Change{Path: to, Ops: sdk.OpCreate | sdk.OpRename, From: from}
+	if w.source.tree[to].dir {
+		c.Scope = sdk.ScopeSubtree
+		c.Ops |= sdk.OpClose
+	}
+	w.told(c)
 }
 
 // rename moves what is at a path, over what is at the other. w is locked.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,7 +24,8 @@ const entryCost = 4 << 10
 // move is a rename at the destination.
 type move struct {
 	from, to string
-	worth    bool // it pays to do it
+	worth    bool     // it pays to do it
+	dirs     []string // above to, the topmost first: those that are made if they are missing
 }
 
 // rename does at the destination what was renamed at the source, where that is possible. It settles nothing:
@@ -54,7 +56,8 @@ func (s *session) moves() []move {
 			continue
 		}
 		if there, ok := s.movable(&b, c); ok {
-			moves = append(moves, move{c.From, c.Path, worth(withSlash(s.req.Source)+c.Path, there, s.t.minRename)})
+			pays := worth(withSlash(s.req.Source)+c.Path, there, s.t.minRename)
+			moves = append(moves, move{c.From, c.Path, pays, s.newAbove(c.Path)})
 		}
 	}
 	return inOrder(moves)
@@ -83,6 +86,19 @@ func (s *session) movable(b *builder, c sdk.Change) (state, bool) {
 		return stateUnknown, false
 	}
 	return there, s.vacated(c.From)
+}
+
+// newAbove returns the directories above a path, all of which are there at the source, that may be new: the request
+// compares them. One that is missing at the destination and is not among them was lost there, with what was in it.
+func (s *session) newAbove(p string) []string {
+	var dirs []string
+	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+		if slices.ContainsFunc(s.req.Changes, func(c sdk.Change) bool { return c.Scope == sdk.ScopeSubtree && c.Covers(dir) }) {
+			dirs = append(dirs, dir)
+		}
+	}
+	slices.Reverse(dirs)
+	return dirs
 }
 
 // busyBelow reports whether another call is at work on something below a directory.
@@ -143,11 +159,15 @@ func remaining(dir string, bytes int64) int64 {
 }
 
 // inOrder sorts the moves that are worth it so that each finds its former name as it was before all of them: what
-// is below it leaves first, and so does what is where it goes to. What goes in a circle is left out.
+// is below it leaves first, and so does what is where it goes to. What it goes into comes before it. What goes in a
+// circle is left out.
 func inOrder(moves []move) []move {
 	slices.SortFunc(moves, func(a, b move) int { return strings.Compare(a.from, b.from) })
 	moves = slices.CompactFunc(moves, func(a, b move) bool { return a.from == b.from })
-	o := ordering{moves: moves, seen: make([]bool, len(moves)), done: make([]bool, len(moves))}
+	o := ordering{moves: moves, to: make(map[string]int, len(moves)), seen: make([]bool, len(moves)), done: make([]bool, len(moves))}
+	for i, m := range moves {
+		o.to[m.to] = i
+	}
 	for i, m := range moves {
 		if m.worth {
 			o.visit(i)
@@ -158,7 +178,8 @@ func inOrder(moves []move) []move {
 
 // ordering is a depth-first walk from each move to those that come before it.
 type ordering struct {
-	moves []move // sorted
+	moves []move         // sorted
+	to    map[string]int // their new names
 	seen  []bool
 	done  []bool
 	list  []move
@@ -173,8 +194,13 @@ func (o *ordering) visit(i int) bool {
 	o.seen[i] = true
 	m := o.moves[i]
 	ok := true
+	for p := filepath.Dir(m.to); p != "."; p = filepath.Dir(p) {
+		if j, comes := o.to[p]; comes {
+			ok = o.visit(j) && ok
+		}
+	}
 	for j := o.find(m.from + "/"); j < len(o.moves) && strings.HasPrefix(o.moves[j].from, m.from+"/"); j++ {
-		ok = o.visit(j) && ok
+		o.visit(j) // if it cannot leave now it goes along, and is sent
 	}
 	for p := m.to; p != "."; p = filepath.Dir(p) {
 		if j := o.find(p); j < len(o.moves) && o.moves[j].from == p {

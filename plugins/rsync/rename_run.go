@@ -23,6 +23,7 @@ import (
 //     there on it uses no path but the names in them, one of the directories being open as descriptor 3.
 //   - mv -nT replaces nothing and goes into nothing. Where it cannot rename, as from one file system to another,
 //     it would copy; but it must not write a byte.
+//   - A directory that is made is nobody else's to enter until the transfer gives it its mode.
 //   - Moves that were long on their way are too old.
 const moveScript = `unset CDPATH
 ulimit -f 0 || exit
@@ -37,6 +38,9 @@ enter() {
 	at=$(env pwd -P; echo x)
 	[ "${at%%?x}" = "$root${1:+/}$1" ]
 }
+make() {
+	enter "$1" && [ -e "./$2" ] && enter "$3" && mkdir -m 700 -- "./$4"
+} 2>/dev/null
 move() {
 	enter "$3" || return
 	if [ -e "./$4" ] || [ -h "./$4" ]; then return; fi
@@ -143,16 +147,28 @@ func (s *session) root0() string {
 func moveCommands(moves []move) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[ $(($(date +%%s) - began)) -lt %d ] || exit\n", moveAge)
+	made := map[string]bool{}
 	for _, m := range moves {
-		b.WriteString("move")
-		for _, p := range []string{m.from, m.to} {
-			dir, name := path.Split(p)
-			b.WriteString(" " + shellQuote(strings.TrimSuffix(dir, "/")) + " " + shellQuote(name))
+		for _, dir := range m.dirs {
+			if !made[dir] {
+				made[dir] = true
+				writeCommand(&b, "make", m.from, dir)
+			}
 		}
-		b.WriteByte('\n')
+		writeCommand(&b, "move", m.from, m.to)
 	}
 	b.WriteString("echo \"" + movedCount + "$moved\"\n")
 	return b.String()
+}
+
+// writeCommand writes a call of one of the script's functions, with the directory and the name of each path.
+func writeCommand(b *strings.Builder, function string, paths ...string) {
+	b.WriteString(function)
+	for _, p := range paths {
+		dir, name := path.Split(p)
+		b.WriteString(" " + shellQuote(strings.TrimSuffix(dir, "/")) + " " + shellQuote(name))
+	}
+	b.WriteByte('\n')
 }
 
 // shellQuote quotes any bytes but NUL for a POSIX shell in the locale C.

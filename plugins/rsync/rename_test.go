@@ -123,6 +123,74 @@ func TestRename(t *testing.T) {
 	}
 }
 
+// The same for what goes into directories that are new.
+func TestRenameIntoNew(t *testing.T) {
+	f, p := counted(t, sshd.Config{})
+	const size = 64 * mega
+	for i := range 4 {
+		f.random(f.src, fmt.Sprintf("d/%d/f", i), size/4)
+	}
+	f.sync(subtrees("")...)
+	for _, tc := range []struct {
+		name   string
+		change func() []sdk.Change
+	}{
+		{"one", func() []sdk.Change {
+			f.write(f.src, "new/dir/")
+			return append(f.move("d", "new/dir/d"), subtrees("new")...)
+		}},
+		{"out of one that is gone", func() []sdk.Change {
+			c := f.move("new/dir/d", "d")
+			f.must(os.RemoveAll(filepath.Join(f.src, "new/dir")))
+			return append(c, sdk.Change{Path: "new/dir"})
+		}},
+		{"several, with something else", func() []sdk.Change {
+			f.write(f.src, "p/", "q/x", "q/r/y")
+			f.must(os.Chmod(filepath.Join(f.src, "q/r"), 0o711))
+			var c []sdk.Change
+			for i, to := range []string{"p/0", "p/f", "q/2", "q/r/f"} {
+				from := fmt.Sprint("d/", i)
+				if i%2 == 1 {
+					from += "/f"
+				}
+				c = append(c, f.move(from, to)...)
+			}
+			return append(c, subtrees("p", "q")...)
+		}},
+		{"into one that is renamed", func() []sdk.Change {
+			c := f.move("p", "o")
+			f.write(f.src, "o/s/")
+			return append(c, f.move("q/2", "o/s/2")...)
+		}},
+		{"old, and into a new one in its place", func() []sdk.Change {
+			c := f.move("o", "old")
+			f.write(f.src, "o/")
+			c[0].Scope = sdk.ScopeSubtree
+			return append(c, f.move("q/r/f", "o/f")...)
+		}},
+		{"much at once", func() []sdk.Change {
+			f.write(f.src, "m/")
+			c := subtrees("m")
+			for _, from := range []string{"o", "old", "q", "d"} {
+				c = append(c, f.move(from, "m/"+from)...)
+			}
+			return c
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f.t = t
+			defer func() { f.t = t }()
+			changes := append(tc.change(), sdk.Change{})
+			before := p.Passed()
+			res := f.sync(changes...)
+			f.equal(tree.Options{})
+			if n := p.Passed() - before; n > size/100 {
+				t.Errorf("%d bytes on the wire, want at most %d; %+v", n, size/100, res)
+			}
+		})
+	}
+}
+
 // A rename is no deletion.
 func TestRenameDeletesNothing(t *testing.T) {
 	f := local(t)
@@ -135,6 +203,12 @@ func TestRenameDeletesNothing(t *testing.T) {
 	f.equal(tree.Options{})
 	if res.Deleted > 0 || res.Created > 0 || res.Withheld.Count > 0 {
 		t.Errorf("%+v", res)
+	}
+	f.write(f.src, "new/dir/")
+	res = f.sync(append(f.move("n", "new/dir/d"), subtrees("new")...)...)
+	f.equal(tree.Options{})
+	if res.Deleted > 0 || res.Withheld.Count > 0 {
+		t.Errorf("into a new directory: %+v", res)
 	}
 }
 
@@ -174,6 +248,35 @@ func TestRenameThatIsNone(t *testing.T) {
 				f.must(os.Symlink(outside, filepath.Join(f.dst, "p")))
 			}},
 		{name: "no new parent", at: "p/n", setup: func(f *fixture) { f.must(os.Remove(filepath.Join(f.dst, "p"))) }},
+		{name: "into a new directory", at: "new/x/n", moved: true, change: func(f *fixture) []sdk.Change {
+			f.write(f.src, "new/x/")
+			f.must(os.Chmod(filepath.Join(f.src, "new"), 0o711))
+			return append(f.move("d", "new/x/n"), subtrees("new")...)
+		}},
+		{name: "into a new directory, what the destination has lost", at: "new/n",
+			setup: func(f *fixture) { f.must(os.RemoveAll(filepath.Join(f.dst, "d"))) },
+			change: func(f *fixture) []sdk.Change {
+				f.write(f.src, "new/")
+				return append(f.move("d", "new/n"), subtrees("new")...)
+			}},
+		{name: "into a new directory that is a symlink", at: "new/n",
+			setup: func(f *fixture) { f.must(os.Symlink(outside, filepath.Join(f.dst, "new"))) },
+			change: func(f *fixture) []sdk.Change {
+				f.write(f.src, "new/")
+				return append(f.move("d", "new/n"), subtrees("new")...)
+			}},
+		{name: "into a new directory that is a file", at: "new/n",
+			setup: func(f *fixture) { f.write(f.dst, "new") },
+			change: func(f *fixture) []sdk.Change {
+				f.write(f.src, "new/")
+				return append(f.move("d", "new/n"), subtrees("new")...)
+			}},
+		{name: "into a new directory that has something", at: "new/n", moved: true,
+			setup: func(f *fixture) { f.write(f.dst, "new/old/x") },
+			change: func(f *fixture) []sdk.Change {
+				f.write(f.src, "new/")
+				return append(f.move("d", "new/n"), subtrees("new")...)
+			}},
 		{name: "the hint is wrong", change: func(f *fixture) []sdk.Change {
 			f.must(os.CopyFS(filepath.Join(f.src, "n"), os.DirFS(filepath.Join(f.src, "d"))))
 			return []sdk.Change{{Path: "n", Scope: sdk.ScopeSubtree, From: "d"}}
@@ -491,13 +594,19 @@ func TestInOrder(t *testing.T) {
 		{"into what comes in its place", "a>p/x p>q", "p>q a>p/x"},
 		{"what is inside leaves first, before the place is taken", "a>p/x p>q p/x>y", "p/x>y p>q a>p/x"},
 		{"a name is no prefix", "p>q p-x>y p/x>z", "p/x>z p>q p-x>y"},
+		{"into what comes", "a>q/x p>q", "p>q a>q/x"},
+		{"into what comes, which alone is too little", "a>q/r/x p>q-", "p>q a>q/r/x"},
+		{"along with what comes", "p>q p/x>q/y", "p>q"},
+		{"along with what comes, found first", "o>p p/x>q/y p>q", "p>q o>p"},
+		{"along with what leaves, into what takes its place", "p>q p/x>p/y", "p>q"},
 		{"a circle", "a>b b>a c>d", "c>d"},
+		{"into a circle", "a>b b>a c>b/d", "c>b/d"},
 		{"two of one name", "a>b a>c", "a>b"},
 	} {
 		var moves []move
 		for word := range strings.FieldsSeq(tc.moves) {
 			from, to, _ := strings.Cut(word, ">")
-			moves = append(moves, move{from, strings.TrimSuffix(to, "-"), !strings.HasSuffix(to, "-")})
+			moves = append(moves, move{from: from, to: strings.TrimSuffix(to, "-"), worth: !strings.HasSuffix(to, "-")})
 		}
 		var got []string
 		for _, m := range inOrder(moves) {
