@@ -93,6 +93,11 @@ func (w *watch) handleAt(n *node, e event) {
 		w.handleDir(n, e, &c)
 	}
 	w.reporter.Change(c)
+	for _, c := range w.brought {
+		w.report(c.From, sdk.ScopePath, sdk.OpRemove|sdk.OpRename)
+		w.reporter.Change(c)
+	}
+	w.brought = nil
 }
 
 // handleDir acts on an event about a directory in n.
@@ -120,7 +125,11 @@ func (w *watch) handleDir(n *node, e event, c *sdk.Change) {
 	}
 	// One that was moved may have been away and back again, with the core looking for something below
 	// it meanwhile, so it is reported as a whole even if it is where it was.
+	if e.has(unix.IN_CREATE) {
+		w.into = n
+	}
 	how := w.look(fd, n, e.name, false)
+	w.into = nil
 	if how > kept || how == kept && e.has(unix.IN_MOVED_TO) {
 		c.Scope = sdk.ScopeSubtree
 	}

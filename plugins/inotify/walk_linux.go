@@ -247,11 +247,19 @@ func (w *watch) enter(dir int, parent *node, name string) (fd int, n *node, how 
 		unix.Close(fd)
 		return -1, nil, unwatched
 	}
+	var from string
+	if old := w.tree.watches[wd]; w.into != nil && old != nil && old.alias == nil {
+		from, _ = w.tree.path(old)
+	}
 	n, how, displaced, ok := w.tree.settle(parent, name, wd, w.isMount(fd, parent, name))
 	if !ok {
 		w.lost = true
 		unix.Close(fd)
 		return -1, nil, absent
+	}
+	if from != "" && how == moved && parent != w.into {
+		path, _ := w.tree.path(n)
+		w.brought = append(w.brought, sdk.Change{Path: path, Scope: sdk.ScopeSubtree, Ops: sdk.OpCreate | sdk.OpRename | sdk.OpClose, From: from})
 	}
 	w.release(displaced)
 	w.blindStale = w.blindStale || how == moved && len(w.blind) > 0

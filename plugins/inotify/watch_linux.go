@@ -71,8 +71,10 @@ type watch struct {
 
 	links    *hardlink.Finder
 	names    *names
-	away     movedAway // last
-	handled  uint64    // bytes of events
+	away     movedAway    // last
+	into     *node        // in which a new directory is being looked at
+	brought  []sdk.Change // directories that were moved into it before it was watched
+	handled  uint64       // bytes of events
 	asked    <-chan sdk.Barrier
 	barriers *barriers
 
