@@ -180,6 +180,7 @@ func (c *Client) Sync(ctx context.Context, req SyncRequest, progress func(Progre
 		MaxSize:     req.MaxSize,
 		Beside:      req.Beside,
 		Busy:        pathsToProto(req.Busy),
+		MayDefer:    req.MayDefer,
 		List:        req.List,
 		DryRun:      req.DryRun,
 		ConfigJson:  config,
@@ -205,8 +206,9 @@ func (c *Client) Sync(ctx context.Context, req SyncRequest, progress func(Progre
 					return Result{}, fmt.Errorf("the transport says that %q failed (%s), which is no path relative to the root: nothing counts as transferred", f.Path, f.Text)
 				}
 			}
-			if i := slices.IndexFunc(result.Large, invalidPath); i >= 0 {
-				return Result{}, fmt.Errorf("the transport says that it left out %q, which is no path relative to the root: nothing counts as transferred", result.Large[i])
+			left := slices.Concat(result.Large, result.Deferred)
+			if i := slices.IndexFunc(left, invalidPath); i >= 0 {
+				return Result{}, fmt.Errorf("the transport says that it left out %q, which is no path relative to the root: nothing counts as transferred", left[i])
 			}
 			return result, nil
 		}

@@ -71,7 +71,7 @@ func endpointFromProto(e *pluginpb.Endpoint) Endpoint {
 	return Endpoint{Scheme: e.GetScheme(), User: e.GetUser(), Host: e.GetHost(), Port: int(e.GetPort()), Path: string(e.GetPath())}
 }
 
-// maxLarge bounds Result.Large.
+// maxLarge bounds Result.Large, and Result.Deferred.
 const maxLarge = 1000
 
 // maxSample bounds Withheld.Sample on the wire.
@@ -125,7 +125,7 @@ func progressFromProto(p *pluginpb.Progress) Progress {
 // resultToProto keeps the failed paths within the bound of a message: what does not fit fails as a
 // whole, for a result must not confirm what it has no room to name.
 func resultToProto(r Result) *pluginpb.Result {
-	out := &pluginpb.Result{Files: r.Files, Created: r.Created, Deleted: r.Deleted, Bytes: r.Bytes, Entries: r.Entries, Large: pathsToProto(r.Large)}
+	out := &pluginpb.Result{Files: r.Files, Created: r.Created, Deleted: r.Deleted, Bytes: r.Bytes, Entries: r.Entries, Large: pathsToProto(r.Large), Deferred: pathsToProto(r.Deferred)}
 	if r.Withheld.Count > 0 {
 		sample := r.Withheld.Sample
 		out.Withheld = &pluginpb.Withheld{Count: r.Withheld.Count, Sample: pathsToProto(sample[:min(len(sample), maxSample)])}
@@ -139,11 +139,13 @@ func resultToProto(r Result) *pluginpb.Result {
 		}
 		out.Failed = append(out.Failed, &pluginpb.PathError{Path: []byte(f.Path), Text: text(f.Text)})
 	}
-	size = 0
-	for _, p := range r.Large {
-		if size += len(p); size > wire.MaxRequest || len(r.Large) > maxLarge {
-			out.Large, out.Failed = nil, []*pluginpb.PathError{{Text: "the transport left out more large files than it may name"}}
-			return out
+	for _, left := range [][]string{r.Large, r.Deferred} {
+		size = 0
+		for _, p := range left {
+			if size += len(p); size > wire.MaxRequest || len(left) > maxLarge {
+				out.Large, out.Deferred, out.Failed = nil, nil, []*pluginpb.PathError{{Text: "the transport left out more than it may name"}}
+				return out
+			}
 		}
 	}
 	return out
@@ -153,6 +155,7 @@ func resultFromProto(r *pluginpb.Result) Result {
 	out := Result{
 		Files: r.GetFiles(), Created: r.GetCreated(), Deleted: r.GetDeleted(), Bytes: r.GetBytes(), Entries: r.GetEntries(),
 		Large:    pathsFromProto(r.GetLarge()),
+		Deferred: pathsFromProto(r.GetDeferred()),
 		Withheld: Withheld{Count: r.GetWithheld().GetCount(), Sample: pathsFromProto(r.GetWithheld().GetSample())},
 	}
 	for _, f := range r.GetFailed() {

@@ -80,8 +80,8 @@ type Transport interface {
 	// whatever the first try did. It looks at the source itself; the changes only say where.
 	//
 	// A nil error confirms every change except those in Result.Failed and the deletions in
-	// Result.Withheld, and the files in Result.Large; with an error nothing is confirmed. Unavailable and
-	// Misconfigured tell the core how to try again. Sync is called for many destinations at once, but for the
+	// Result.Withheld, and what is in Result.Large and Result.Deferred; with an error nothing is confirmed.
+	// Unavailable and Misconfigured tell the core how to try again. Sync is called for many destinations at once, but for the
 	// same sync block and destination never twice at once, except that one call that is Beside may run at the
 	// same time as another that is not. When ctx ends it stops soon and leaves no half-written file under its
 	// final name. It calls progress from one goroutine at a time, and not after it has returned.
@@ -101,7 +101,7 @@ type SyncRequest struct {
 	// any number. A Sync that would remove more removes fewer, none if it can tell before it begins, and
 	// says so in Result.Withheld.
 	MaxDelete uint64
-	Changes   []Change // at least one, no path twice
+	Changes   []Change // at least one, no path twice; what was renamed may be below another that covers it
 	// MaxSize is in bytes: regular files larger than that are better left out and named in Result.Large. Each
 	// is then sent by a call of its own, which is Beside, while others go on. 0 = send all.
 	MaxSize uint64
@@ -113,10 +113,14 @@ type SyncRequest struct {
 	// Busy are paths that a call which is Beside is at work on: neither they, nor what is below them, nor
 	// temporary files of theirs are changed at the destination. A DryRun looks at them all the same, but not
 	// at temporary files.
-	Busy   []string
-	List   bool // name every difference in Progress
-	DryRun bool // change nothing at the destination: list the differences
-	Config any  // what Config returned, filled; nil when not Configurable
+	Busy []string
+	// MayDefer tells that what is in a directory that is new (ScopeSubtree with OpCreate) may be left out, as long
+	// as nothing is done about it at the destination, and named in Result.Deferred: it may have been moved there,
+	// which a later call would know. Nothing is removed in that call that may be what was moved.
+	MayDefer bool
+	List     bool // name every difference in Progress
+	DryRun   bool // change nothing at the destination: list the differences
+	Config   any  // what Config returned, filled; nil when not Configurable
 }
 
 // Progress is how far a Sync has come.
@@ -170,7 +174,10 @@ type Result struct {
 	Failed  []PathError
 	// Large are files that were left out because of SyncRequest.MaxSize. One that is certainly the same at the
 	// destination need not be among them. At most 1,000, of 1 MiB in all.
-	Large    []string
+	Large []string
+	// Deferred are paths that were left out, with all below them, because of SyncRequest.MayDefer. At most 1,000,
+	// of 1 MiB in all.
+	Deferred []string
 	Entries  uint64   // of the source, where the request compared all of it; 0 = not counted
 	Withheld Withheld // deletions that were left out
 }

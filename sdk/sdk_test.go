@@ -81,11 +81,11 @@ func TestSyncTravelsUnchanged(t *testing.T) {
 		Destination: Endpoint{Scheme: SchemeSSH, User: "root", Host: "::1", Port: 7, Path: "/d\xff"},
 		Exclude:     []string{"*.swp", ".git/"}, Delete: true, MaxDelete: 8, List: true, DryRun: true,
 		Changes: []Change{{Path: oddPath, Ops: OpCreate | OpClose}, {Path: "", Scope: ScopeSubtree}},
-		MaxSize: 9, Beside: true, Busy: []string{oddPath, "b"},
+		MaxSize: 9, Beside: true, Busy: []string{oddPath, "b"}, MayDefer: true,
 	}
 	result := Result{
 		Files: 7, Created: 1, Deleted: 2, Bytes: 3, Failed: []PathError{{Path: oddPath, Text: "no"}},
-		Large: []string{oddPath, "l"}, Entries: 4, Withheld: Withheld{Count: 5, Sample: []string{oddPath}},
+		Large: []string{oddPath, "l"}, Deferred: []string{"d", oddPath}, Entries: 4, Withheld: Withheld{Count: 5, Sample: []string{oddPath}},
 	}
 	progressed := Progress{Files: 1, Bytes: 2, Deleted: 3, Created: 4, Portion: 0.5, Differences: []Difference{{oddPath, Different}, {"a", Missing}, {"b", Extra}}}
 	var got SyncRequest

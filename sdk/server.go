@@ -121,6 +121,7 @@ func (s *server) Sync(req *pluginpb.SyncRequest, stream grpc.ServerStreamingServ
 		MaxSize:     req.GetMaxSize(),
 		Beside:      req.GetBeside(),
 		Busy:        pathsFromProto(req.GetBusy()),
+		MayDefer:    req.GetMayDefer(),
 		List:        req.GetList(),
 		DryRun:      req.GetDryRun(),
 		Config:      config,

@@ -1395,7 +1395,11 @@ type SyncRequest struct {
 	Beside bool `protobuf:"varint,14,opt,name=beside,proto3" json:"beside,omitempty"`
 	// Paths that a call with beside is at work on: neither they, nor what is below them, nor temporary files of
 	// theirs are changed at the destination. With dry_run they are looked at, temporary files are not.
-	Busy          [][]byte `protobuf:"bytes,15,rep,name=busy,proto3" json:"busy,omitempty"`
+	Busy [][]byte `protobuf:"bytes,15,rep,name=busy,proto3" json:"busy,omitempty"`
+	// What is in a directory that is new (SCOPE_SUBTREE with OP_CREATE) may have been moved there, which a later call
+	// would know. So it may be left out, as long as nothing is done about it at the destination, and named in
+	// Result.deferred. false, or not known to the plugin: send all.
+	MayDefer      bool `protobuf:"varint,16,opt,name=may_defer,json=mayDefer,proto3" json:"may_defer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1533,6 +1537,13 @@ func (x *SyncRequest) GetBusy() [][]byte {
 		return x.Busy
 	}
 	return nil
+}
+
+func (x *SyncRequest) GetMayDefer() bool {
+	if x != nil {
+		return x.MayDefer
+	}
+	return false
 }
 
 type SyncResponse struct {
@@ -1772,7 +1783,9 @@ type Result struct {
 	Created  uint64                 `protobuf:"varint,7,opt,name=created,proto3" json:"created,omitempty"`  // of files, those that the destination did not have
 	// Files that were left out because of max_size; at most 1,000, of 1 MiB in all. One that is certainly the same at the
 	// destination need not be among them.
-	Large         [][]byte `protobuf:"bytes,8,rep,name=large,proto3" json:"large,omitempty"`
+	Large [][]byte `protobuf:"bytes,8,rep,name=large,proto3" json:"large,omitempty"`
+	// Paths that were left out because of may_defer, with all below them; at most 1,000, of 1 MiB in all.
+	Deferred      [][]byte `protobuf:"bytes,9,rep,name=deferred,proto3" json:"deferred,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1859,6 +1872,13 @@ func (x *Result) GetCreated() uint64 {
 func (x *Result) GetLarge() [][]byte {
 	if x != nil {
 		return x.Large
+	}
+	return nil
+}
+
+func (x *Result) GetDeferred() [][]byte {
+	if x != nil {
+		return x.Deferred
 	}
 	return nil
 }
@@ -2423,7 +2443,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n" +
 	"\x04host\x18\x03 \x01(\tR\x04host\x12\x12\n" +
 	"\x04port\x18\x04 \x01(\rR\x04port\x12\x12\n" +
-	"\x04path\x18\x05 \x01(\fR\x04path\"\xc1\x03\n" +
+	"\x04path\x18\x05 \x01(\fR\x04path\"\xde\x03\n" +
 	"\vSyncRequest\x12\x12\n" +
 	"\x04sync\x18\x01 \x01(\tR\x04sync\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
@@ -2442,7 +2462,8 @@ const file_plugin_proto_rawDesc = "" +
 	"\adry_run\x18\f \x01(\bR\x06dryRun\x12\x19\n" +
 	"\bmax_size\x18\r \x01(\x04R\amaxSize\x12\x16\n" +
 	"\x06beside\x18\x0e \x01(\bR\x06beside\x12\x12\n" +
-	"\x04busy\x18\x0f \x03(\fR\x04busy\"\x8d\x01\n" +
+	"\x04busy\x18\x0f \x03(\fR\x04busy\x12\x1b\n" +
+	"\tmay_defer\x18\x10 \x01(\bR\bmayDefer\"\x8d\x01\n" +
 	"\fSyncResponse\x12;\n" +
 	"\bprogress\x18\x01 \x01(\v2\x1d.filewatch.plugin.v1.ProgressH\x00R\bprogress\x125\n" +
 	"\x06result\x18\x02 \x01(\v2\x1b.filewatch.plugin.v1.ResultH\x00R\x06resultB\t\n" +
@@ -2463,7 +2484,7 @@ const file_plugin_proto_rawDesc = "" +
 	"\fKIND_MISSING\x10\x01\x12\x12\n" +
 	"\x0eKIND_DIFFERENT\x10\x02\x12\x0e\n" +
 	"\n" +
-	"KIND_EXTRA\x10\x03\"\x8b\x02\n" +
+	"KIND_EXTRA\x10\x03\"\xa7\x02\n" +
 	"\x06Result\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x18\n" +
 	"\adeleted\x18\x02 \x01(\x04R\adeleted\x12\x14\n" +
@@ -2472,7 +2493,8 @@ const file_plugin_proto_rawDesc = "" +
 	"\aentries\x18\x05 \x01(\x04R\aentries\x129\n" +
 	"\bwithheld\x18\x06 \x01(\v2\x1d.filewatch.plugin.v1.WithheldR\bwithheld\x12\x18\n" +
 	"\acreated\x18\a \x01(\x04R\acreated\x12\x14\n" +
-	"\x05large\x18\b \x03(\fR\x05large\"8\n" +
+	"\x05large\x18\b \x03(\fR\x05large\x12\x1a\n" +
+	"\bdeferred\x18\t \x03(\fR\bdeferred\"8\n" +
 	"\bWithheld\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x04R\x05count\x12\x16\n" +
 	"\x06sample\x18\x02 \x03(\fR\x06sample\"3\n" +
