@@ -40,6 +40,26 @@ func (c *simCall) rename(ctx context.Context) error {
 	return nil
 }
 
+// deferNew leaves out some of what is in new directories.
+func (c *simCall) deferNew() {
+	if !c.req.MayDefer || c.req.DryRun || c.rng.IntN(2) == 0 {
+		return
+	}
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
+	for _, ch := range c.req.Changes {
+		if ch.Path == "" || ch.Scope != sdk.ScopeSubtree || ch.Ops&sdk.OpCreate == 0 {
+			continue
+		}
+		for _, p := range c.w.view().paths(ch.Path) {
+			if parentOf(p) == ch.Path && c.rng.IntN(2) == 0 {
+				c.result.Deferred = append(c.result.Deferred, p)
+			}
+		}
+	}
+	c.req.Busy = slices.Concat(c.req.Busy, c.result.Deferred)
+}
+
 // movable reports whether a rename may be done. w is locked.
 func (c *simCall) movable(ch sdk.Change) bool {
 	view, far := c.w.view(), c.d.tree

@@ -240,6 +240,7 @@ func (c *simCall) sync(ctx context.Context) error {
 	if err := c.rename(ctx); err != nil {
 		return err
 	}
+	c.deferNew()
 	changes := c.req.Changes
 	for round := 1; len(changes) > 0; round++ {
 		again, err := c.round(ctx, changes)

@@ -134,14 +134,20 @@ func (q *Queue) popDue(now instant) []*entry {
 		// The names of a rename go together, as long as they wait and there is room.
 		for together = append(together[:0], q.due[0]); len(together) > 0 && len(taken) < limit; {
 			e := together[len(together)-1]
+			if e.pos < 0 {
+				together = together[:len(together)-1]
+				continue
+			}
 			if s := e.holder(); s != nil { // first, for it stands for e if there is no room
 				together = append(together, s)
 				continue
 			}
-			together = together[:len(together)-1]
-			if e.pos < 0 {
+			if e.ops&sdk.OpRemove != 0 && len(q.left) > 0 {
+				together = append(together, q.left...)
+				q.left = nil
 				continue
 			}
+			together = together[:len(together)-1]
 			bytes += e.bytes()
 			if len(taken) > 0 && bytes > q.cfg.BatchBytes {
 				return taken

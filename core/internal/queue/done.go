@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"time"
 
 	"github.com/filewatch/filewatch/sdk"
@@ -38,6 +39,28 @@ func (q *Queue) Done(now time.Time, b *Batch, failed []sdk.PathError) {
 	}
 	for _, f := range failed {
 		r.directories(f.Path, r.path(f))
+	}
+	q.wake(before)
+}
+
+// Defer makes what b has left out, paths and all below them, pending again before b is Done: it waits as what may
+// be the new name of a rename. What is removed goes no sooner: it may be the former one.
+func (q *Queue) Defer(now time.Time, b *Batch, paths []string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if b == nil || b != q.out {
+		panic("queue: not the batch that is out")
+	}
+	before, at := q.next(), q.instant(now)
+	q.left = slices.DeleteFunc(q.left, func(e *entry) bool { return e.pos < 0 }) // mostly they have gone by now
+	for _, p := range paths {
+		x := &entry{first: b.oldest, scope: sdk.ScopeSubtree, blurred: true}
+		x.wait(at, q.cfg)
+		x.origin = x // what is known about it by now stays true
+		q.put(p, x, at)
+		if e := q.tree.nearest(p).entry; e != nil { // or the whole of a directory above is pending
+			q.left = append(q.left, e)
+		}
 	}
 	q.wake(before)
 }

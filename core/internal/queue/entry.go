@@ -21,6 +21,7 @@ type entry struct {
 	// moved away or something else comes here, nil when there is none or nobody knows. See rename.go.
 	origin *entry
 	came   string // the former name of what was last moved here
+	left   string // where what was here was last moved to; "" when something else may be here since
 	heir   *entry // of which e is, or was, the origin
 }
 

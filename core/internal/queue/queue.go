@@ -58,11 +58,12 @@ type Queue struct {
 	base  time.Time  // the first time seen; what instants count from
 	tree  *tree
 	due   schedule
-	seq   uint64 // entries scheduled so far
-	out   *Batch // being transferred
-	again *Batch // returned; the next batch is another try of it
-	taken int    // batches taken so far, tries not counted
-	width int    // changes in the next batch at most while one is looked for that fails all; 0 = BatchPaths
+	seq   uint64   // entries scheduled so far
+	out   *Batch   // being transferred
+	again *Batch   // returned; the next batch is another try of it
+	taken int      // batches taken so far, tries not counted
+	left  []*entry // deferred, and not gone with what is removed since
+	width int      // changes in the next batch at most while one is looked for that fails all; 0 = BatchPaths
 }
 
 // instant is a point in time, counted from Queue.base: a third of the size of a time.Time.

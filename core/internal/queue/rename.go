@@ -35,6 +35,11 @@ func (q *Queue) origin(c sdk.Change, x *entry) *entry {
 		return nil
 	}
 	from := f.entry
+	if n := q.tree.nearest(c.Path); from.left == c.Path && n.path == c.Path && n.entry != nil && n.entry.came == c.From {
+		x.wait(x.due, q.cfg)
+		return n.entry.origin // told again
+	}
+	from.left = c.Path
 	var origin *entry
 	if from.came != c.Path { // of an exchange, the second half looks like the way back
 		origin, from.origin = from.origin, nil
@@ -60,7 +65,7 @@ func (e *entry) mayReplace() bool {
 // follow takes over from x, a change of the same path, what is here now.
 func (e *entry) follow(x *entry) {
 	if x.origin != x {
-		e.origin, e.came = x.origin, x.came
+		e.origin, e.came, e.left = x.origin, x.came, ""
 	}
 	e.blurred = e.blurred || x.blurred
 }
@@ -125,9 +130,11 @@ func (e *entry) partners(list []*entry) []*entry {
 	if h := e.heir; h != nil && h.origin == e && h.settling && h.pos >= 0 {
 		list = append(list, h)
 	}
-	if e.scope == sdk.ScopeSubtree && e.node.child != nil {
+	// Of a directory that is removed, what was moved out of it is not to go before.
+	takes, removed := e.scope == sdk.ScopeSubtree, e.ops&sdk.OpRemove != 0
+	if e.node.child != nil && (takes || removed) {
 		for _, below := range e.node.below() {
-			if below.moved() && below.pos >= 0 {
+			if below.pos >= 0 && (takes && below.moved() || removed && below.settling) {
 				list = append(list, below)
 			}
 		}

@@ -124,6 +124,13 @@ func TestRenames(t *testing.T) {
 		}, nil},
 		{"old, and into a new directory in its place", func(q *Queue) { q.rename("n", "old"); q.mkdir("n"); q.rename("a", "n/a") },
 			[]string{"a>n/a", "n>old"}},
+		{"told again", func(q *Queue) { q.rename("a", "b"); q.rename("a", "b") }, []string{"a>b"}},
+		{"into a new directory, told again", func(q *Queue) { q.mkdir("n"); q.rename("a", "n/a"); q.rename("a", "n/a") }, []string{"a>n/a"}},
+		{"of something else by the same names", func(q *Queue) {
+			q.rename("a", "b")
+			q.Add(t0, sdk.Change{Path: "a", Ops: sdk.OpCreate})
+			q.rename("a", "b")
+		}, nil},
 		{"two of one name", func(q *Queue) { q.rename("a", "b"); q.rename("a", "c") }, []string{"a>b"}},
 		{"nothing known of the former name", func(q *Queue) {
 			q.Add(t0, sdk.Change{Path: "b", Ops: movedHere, From: "a"})
@@ -214,6 +221,66 @@ func TestNewDirectoryWaits(t *testing.T) {
 	}
 }
 
+// What was left out of a batch waits, and keeps the hint that comes, or has come before.
+func TestDefer(t *testing.T) {
+	late := func(q *Queue, after time.Duration, from, to string) {
+		q.Add(at(after), sdk.Change{Path: from, Ops: movedAway})
+		q.Add(at(after), sdk.Change{Path: to, Ops: movedHere, Scope: sdk.ScopeSubtree, From: from})
+	}
+	q := New(config())
+	q.mkdir("n")
+	b := mustTake(t, q, t0, "n/**")
+	late(q, ms, "a", "n/a")
+	q.Defer(at(5*ms), b, []string{"n/a", "n/b", "n/c"})
+	q.Done(at(5*ms), b, nil)
+	late(q, 6*ms, "b", "n/b")
+	b = mustTake(t, q, at(25*ms), "a b n/a/** n/b/** n/c/**")
+	if got := b.renames(); !slices.Equal(got, []string{"a>n/a", "b>n/b"}) {
+		t.Errorf("%q", got)
+	}
+	if !b.Oldest.Equal(t0) {
+		t.Errorf("dirty since +%v", b.Oldest.Sub(t0))
+	}
+	// What is removed meanwhile may be what is there now, and goes no sooner.
+	q.Add(at(26*ms), sdk.Change{Path: "file", Ops: movedAway})
+	q.Defer(at(29*ms), b, []string{"n/c", "n/d"})
+	q.Done(at(29*ms), b, nil)
+	if b := q.Take(at(45 * ms)); b != nil {
+		t.Fatalf("%q went early", show(b.Changes()))
+	}
+	b = mustTake(t, q, at(46*ms), "file n/c/** n/d/**")
+	q.Defer(at(46*ms), b, []string{"n/c"})
+	q.Done(at(46*ms), b, nil)
+	q.Add(at(47*ms), sdk.Change{Path: "file", Ops: sdk.OpRemove}, sdk.Change{Path: "n/c", Ops: sdk.OpRemove})
+	b = mustTake(t, q, at(47*ms), "file n/c/**")
+	q.Done(at(48*ms), b, nil)
+	q.Add(at(48*ms), sdk.Change{Path: "m", Ops: sdk.OpCreate | sdk.OpRemove, Scope: sdk.ScopeSubtree})
+	b = mustTake(t, q, at(48*ms), "m/**")
+	q.Defer(at(49*ms), b, []string{"m/a"})
+	q.Done(at(49*ms), b, nil)
+	late(q, 49*ms, "gone", "m/a")
+	q.Add(at(49*ms), sdk.Change{Path: "m", Ops: sdk.OpRemove})
+	b = mustTake(t, q, at(49*ms), "gone m m/a/**")
+	// What the destination has there, if anything, is not what was left out.
+	q.Defer(at(50*ms), b, []string{"n/c"})
+	q.Done(at(50*ms), b, nil)
+	late(q, 50*ms, "n/c", "c")
+	if got := q.Take(at(80 * ms)).renames(); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+}
+
+// A directory that is removed waits for nothing, and takes along what was moved out of it, with its new name.
+func TestMovedOutOfWhatIsRemoved(t *testing.T) {
+	q := New(config())
+	q.rename("d/e/a", "b")
+	q.Add(t0, sdk.Change{Path: "d/e", Ops: sdk.OpRemove}, sdk.Change{Path: "d", Ops: sdk.OpRemove})
+	b := mustTake(t, q, t0, "b/** d d/e d/e/a")
+	if got := b.renames(); !slices.Equal(got, []string{"d/e/a>b"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 // What waits longer because of another rename goes along.
 func TestRenamesGoTogether(t *testing.T) {
 	q := New(config())
@@ -239,11 +306,15 @@ func (w *world) tell(name string, ops sdk.Op, from string) {
 	w.q.Add(t0, sdk.Change{Path: name, Ops: ops, From: from})
 }
 
-func (w *world) move(from, to string) {
+func (w *world) move(from, to string, again bool) {
 	w.src[to] = w.src[from]
 	delete(w.src, from)
 	w.tell(from, movedAway, "")
 	w.tell(to, movedHere, from)
+	if again {
+		w.tell(from, movedAway, "")
+		w.tell(to, movedHere, from)
+	}
 }
 
 func (w *world) exchange(a, b string) {
@@ -311,7 +382,7 @@ func TestHintsAreTrue(t *testing.T) {
 			"move": func(t *rapid.T) {
 				there(t, func(from string) {
 					if to := name.Draw(t, "to"); to != from {
-						w.move(from, to)
+						w.move(from, to, rapid.Bool().Draw(t, "again"))
 					}
 				})
 			},
@@ -430,7 +501,7 @@ func TestHintsBelowSubtreesAreTrue(t *testing.T) {
 			"move": func(t *rapid.T) {
 				there(t, func(from string) {
 					if to := name.Draw(t, "to"); to != from {
-						w.move(from, to)
+						w.move(from, to, rapid.Bool().Draw(t, "again"))
 					}
 				})
 			},
@@ -456,7 +527,7 @@ func TestHintsBelowSubtreesAreTrue(t *testing.T) {
 				for range 2 {
 					there(t, func(from string) {
 						if to := dir + "/" + rapid.SampledFrom([]string{"1", "2"}).Draw(t, "to"); to != from {
-							w.move(from, to)
+							w.move(from, to, rapid.Bool().Draw(t, "again"))
 						}
 					})
 				}
@@ -477,7 +548,10 @@ func TestHintsBelowSubtreesAreTrue(t *testing.T) {
 					return
 				}
 				failed := rapid.SliceOfNDistinct(rapid.SampledFrom(append(names, dirs...)), 0, 2, rapid.ID).Draw(t, "failed")
-				sent(t, false, failed)
+				deferred := rapid.SliceOfNDistinct(name, 0, 2, rapid.ID).Draw(t, "deferred")
+				deferred = slices.DeleteFunc(deferred, func(n string) bool { return !covered(w.batch.Changes(), n) })
+				sent(t, false, append(failed, deferred...))
+				w.q.Defer(t0, w.batch, deferred)
 				w.q.Done(t0, w.batch, failures(failed...))
 				w.batch = nil
 			},

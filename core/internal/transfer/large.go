@@ -138,6 +138,7 @@ func (l *lane) elsewhere(batch *queue.Batch, result sdk.Result) (failed []sdk.Pa
 		for _, path := range result.Large {
 			l.large.queue.Add(batch.Oldest, sdk.Change{Path: path})
 		}
+		l.queue.Defer(time.Now(), batch, result.Deferred)
 		return result.Failed
 	}
 	path := batch.Changes()[0].Path
