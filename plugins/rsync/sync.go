@@ -79,35 +79,42 @@ func (t *transport) open(req sdk.SyncRequest, progress func(sdk.Progress)) (*ses
 	if req.DryRun {
 		req.MaxSize = 0
 	}
-	busy := busyPatterns(req)
-	patterns := append(slices.Clone(busy), req.Exclude...)
-	if cfg.Partial {
-		patterns = append(patterns, partialDir+"/")
-	}
-	f, err := filter.Parse(patterns)
-	if err != nil {
-		return nil, sdk.Misconfigured(fmt.Errorf("exclude: %w", err))
-	}
 	s := &session{
 		t:      t,
 		req:    req,
 		config: cfg,
-		filter: f,
-		busy:   len(busy),
 		large:  map[string]bool{},
 		over:   map[string]bool{},
 		made:   map[string]bool{},
 		count:  counter{progress: progress},
 		failed: map[string]string{},
 	}
-	own, _ := filter.Parse(patterns[len(busy):]) // as above
-	s.namesOnly = own.NamesOnly()
+	err := s.parseFilter()
+	if err != nil {
+		return nil, err
+	}
 	if s.root, err = statRoot(req.Source); err != nil {
 		return nil, err
 	}
 	s.places = placesOf(req)
 	s.presumed = t.presumed(s.peer())
 	return s, nil
+}
+
+// parseFilter has the filter keep away what the request excludes and what it leaves to others.
+func (s *session) parseFilter() error {
+	busy := busyPatterns(s.req)
+	patterns := append(slices.Clone(busy), s.req.Exclude...)
+	if s.config.Partial {
+		patterns = append(patterns, partialDir+"/")
+	}
+	f, err := filter.Parse(patterns)
+	if err != nil {
+		return sdk.Misconfigured(fmt.Errorf("exclude: %w", err))
+	}
+	own, _ := filter.Parse(patterns[len(busy):]) // as above
+	s.filter, s.busy, s.namesOnly = f, len(busy), own.NamesOnly()
+	return nil
 }
 
 // sync does the request, first round and further ones.
@@ -120,6 +127,9 @@ func (s *session) sync(ctx context.Context) error {
 		s.conn, s.shell = c, c.shell()
 	}
 	if err := s.rename(ctx); err != nil {
+		return err
+	}
+	if err := s.deferNew(); err != nil {
 		return err
 	}
 	changes := s.beginAgain()
