@@ -96,6 +96,7 @@ func TestMounts(t *testing.T) {
 		mark = w.Mark()
 		a.Mkdir("bind/in/made/x")
 		w.Covers(mark, "src/in/made/x", "bind/in/made/x")
+		w.Alive("src/in/made/x", "bind/in/made/x") // till then the file would be told of with the directory
 		both("in/made/x/f")
 		mark = w.Mark()
 		a.Move("src/in", "src/out")
