@@ -129,8 +129,7 @@ func (q *Queue) add(at instant, c sdk.Change) {
 // for writing, or it is the former name of something.
 func waits(c sdk.Change) bool {
 	written := c.Ops&(sdk.OpCreate|sdk.OpWrite) != 0 && c.Ops&(sdk.OpClose|sdk.OpRemove|sdk.OpRename) == 0
-	movedAway := c.Ops == sdk.OpRemove|sdk.OpRename
-	return c.Scope == sdk.ScopePath && (written || movedAway)
+	return c.Scope == sdk.ScopePath && written || c.Ops == movedAway
 }
 
 // Hurry makes due at now what waits for its file to be closed, or for a rename to be complete.

@@ -18,14 +18,17 @@ import (
 // its own entry below all the same, for the hint; the subtree waits for it, and its batch has both. Another change of
 // the subtree ends what is known about what is in it.
 
+// movedAway is what is told of the former name of a rename.
+const movedAway = sdk.OpRemove | sdk.OpRename
+
 // origin returns the origin of x, which is about to be put at the path of c.
 func (q *Queue) origin(c sdk.Change, x *entry) *entry {
 	switch {
 	case c.From == "" || c.Ops&sdk.OpCreate == 0:
-		if x.mayReplace() {
+		if x.mayReplace() && c.Ops != movedAway {
 			return nil
 		}
-		return x
+		return x // of what has left, it is told next where it went, whatever may be here by now
 	case c.From == c.Path:
 		return nil
 	}

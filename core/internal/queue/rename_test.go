@@ -11,10 +11,7 @@ import (
 	"github.com/filewatch/filewatch/sdk"
 )
 
-const (
-	movedAway = sdk.OpRemove | sdk.OpRename
-	movedHere = sdk.OpCreate | sdk.OpRename | sdk.OpClose
-)
+const movedHere = sdk.OpCreate | sdk.OpRename | sdk.OpClose
 
 // rename adds what a watcher reports of a rename.
 func (q *Queue) rename(from, to string) {
@@ -54,6 +51,11 @@ func TestRenames(t *testing.T) {
 			q.rename("a", "b")
 			q.Add(t0, sdk.Change{Path: "b", Ops: sdk.OpWrite})
 		}, []string{"a>b"}},
+		{"when something else is under the former name by then", func(q *Queue) {
+			q.Add(t0, sdk.Change{Path: "a", Ops: movedAway, Scope: sdk.ScopeSubtree})
+			q.Add(t0, sdk.Change{Path: "b", Ops: movedHere, Scope: sdk.ScopeSubtree, From: "a"})
+			q.rename("c", "a")
+		}, []string{"a>b", "c>a"}},
 		{"of what was new", func(q *Queue) {
 			q.Add(t0, sdk.Change{Path: "a", Ops: sdk.OpCreate | sdk.OpClose})
 			q.rename("a", "b")
