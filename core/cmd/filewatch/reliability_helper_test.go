@@ -130,6 +130,15 @@ func (d *daemon) flushed(t *testing.T) {
 	})
 }
 
+// saidInSync waits for the first "in sync" of sync s, which the log has a moment after a flush, and returns how many
+// lines there are by then.
+func (d *daemon) saidInSync(t *testing.T) int {
+	t.Helper()
+	d.flushed(t)
+	d.waitMessage(0, "s", "in sync")
+	return len(d.log())
+}
+
 // stop ends the daemon with a signal, and waits until it and all that it has started are gone.
 func (d *daemon) stop(t *testing.T, signal syscall.Signal) {
 	t.Helper()

@@ -101,7 +101,7 @@ func TestFailingRsync(t *testing.T) {
 			source, destination := dirs(t)
 			files(t, source, 10, "kept", "removed")
 			d := startDaemon(t, localSync("s", source, destination, ""), r.find)
-			d.flushed(t)
+			from := d.saidInSync(t)
 			r.set(ends[0])
 			// What waits for its list has begun before.
 			for _, pid := range proc.Children(d.pid()) {
@@ -109,7 +109,6 @@ func TestFailingRsync(t *testing.T) {
 					_ = proc.Kill(pid, syscall.SIGKILL)
 				}
 			}
-			from := len(d.log())
 			shell(t, source, "rm -r removed")
 			for i, how := range ends {
 				r.set(how)
