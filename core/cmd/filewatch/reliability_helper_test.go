@@ -130,13 +130,12 @@ func (d *daemon) flushed(t *testing.T) {
 	})
 }
 
-// saidInSync waits for the first "in sync" of sync s, which the log has a moment after a flush, and returns how many
-// lines there are by then.
+// saidInSync waits for the first "in sync" of sync s, which the log may have after flush has returned, and returns
+// the number of lines up to it.
 func (d *daemon) saidInSync(t *testing.T) int {
 	t.Helper()
 	d.flushed(t)
-	d.waitMessage(0, "s", "in sync")
-	return len(d.log())
+	return d.waitMessage(0, "s", "in sync")
 }
 
 // stop ends the daemon with a signal, and waits until it and all that it has started are gone.

@@ -114,8 +114,7 @@ func TestBlackHole(t *testing.T) {
 			source, destination := dirs(t)
 			config, p := overProxy(t, source, destination, test.more, test.options)
 			d := startDaemon(t, config)
-			d.flushed(t)
-			from := d.waitMessage(0, "s", "in sync") // it may come after flush has returned
+			from := d.saidInSync(t)
 			p.BlackHole()
 			shell(t, source, "echo more > more; rm first")
 			s := d.waitStatus(t, "s", status.Away)
