@@ -279,12 +279,14 @@ func (q *Queue) absorb(s, e *entry) {
 	}
 }
 
-// attach makes e the entry of n and schedules it.
+// attach makes e the entry of n and schedules it. What comes back keeps its turn: it is looked into before all else.
 func (q *Queue) attach(n *node, e *entry) {
 	n.entry = e
 	e.node = n
-	q.seq++
-	e.seq = q.seq
+	if e.seq == 0 {
+		q.seq++
+		e.seq = q.seq
+	}
 	heap.Push(&q.due, e)
 }
 

@@ -48,9 +48,8 @@ func TestSplitConfirmsAllElse(t *testing.T) {
 		if _, failing := q.Failing(0); failing != len(bad) {
 			t.Fatalf("%d failing, want %d", failing, len(bad))
 		}
-		// For each, seven halvings from 64 to one and as many doublings back; what waits meanwhile takes turns with
-		// it. Of a great many cases the worst took 32, 47 and 63 tries more than without one, two and three bad.
-		if limit := n/64 + 1 + 17*(len(bad)+1); tries > limit {
+		// Seven halvings from 64 to one, that one, and as many doublings back, for each.
+		if limit := n/64 + 1 + 15*(len(bad)+1); tries > limit {
 			t.Fatalf("%d tries for %d changes with %d bad, want at most %d", tries, n, len(bad), limit)
 		}
 	})
