@@ -121,10 +121,10 @@ func (a *Auto) local(ctx context.Context, req sdk.WatchRequest, r sdk.Reporter, 
 func (a *Auto) mend(ctx context.Context, req sdk.WatchRequest, relay *relay, inotify *source, why string) error {
 	var hopeless []string // what fanotify does not see either, as far as it was tried
 	whyStill := why       // the reason to stay with inotify all the same
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			continue
 		case <-inotify.done:
 			turn.Wait(ctx)
 			err := inotify.err
@@ -177,6 +177,7 @@ func (a *Auto) mend(ctx context.Context, req sdk.WatchRequest, relay *relay, ino
 		inotify.end()
 		return fanotify.wait()
 	}
+	return ctx.Err()
 }
 
 // remote watches a root that is changed elsewhere too.

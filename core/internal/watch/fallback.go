@@ -62,12 +62,10 @@ func (r *Root) fallBack(ctx context.Context) {
 		f.next.end()
 		f.current.end()
 	}()
-	for {
+	for ctx.Err() == nil {
 		timer, stop := after(f.step(ctx))
 		select {
 		case <-ctx.Done():
-			stop()
-			return
 		case <-timer:
 			turn.Wait(ctx)
 		case <-r.follow:
