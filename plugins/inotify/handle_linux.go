@@ -59,7 +59,7 @@ func (w *watch) handleAt(n *node, e event) {
 	path, ok := w.tree.path(n)
 	if !ok {
 		if dir && e.has(unix.IN_CREATE|unix.IN_MOVED_TO) {
-			w.unseen()
+			w.names.missed()
 		}
 		// n is reported as a whole when it is found again, unless it has left the tree.
 		if dir && e.has(unix.IN_CREATE|unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_MOVED_TO) {
@@ -116,7 +116,7 @@ func (w *watch) handleDir(n *node, e event, c *sdk.Change) {
 	fd, err := w.open(n)
 	if err != nil {
 		w.doubt[n] = struct{}{}
-		w.unseen()
+		w.names.missed()
 		return
 	}
 	defer unix.Close(fd)
@@ -134,7 +134,7 @@ func (w *watch) handleDir(n *node, e event, c *sdk.Change) {
 		c.Scope = sdk.ScopeSubtree
 	}
 	if how == absent && e.has(unix.IN_CREATE|unix.IN_MOVED_TO) {
-		w.unseen()
+		w.names.missed()
 	}
 	if e.has(unix.IN_CREATE | unix.IN_MOVED_TO) {
 		c.Ops |= sdk.OpClose // nothing more to wait for

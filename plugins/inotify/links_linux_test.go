@@ -18,6 +18,34 @@ func TestLinkRaces(t *testing.T) {
 
 func TestLinksOfMany(t *testing.T) { watchertest.RunLinksOfMany(t, quick().watch) }
 
+// Where no file had several names, it is noticed that one gets another before something is not watched.
+func TestFirstLink(t *testing.T) {
+	a := watchertest.NewArea(t)
+	a.Mkdir("d")
+	a.Write("f")
+	gate := watchertest.NewGate()
+	tn := quick()
+	tn.beforeRead = gate.Pass
+	w := watchertest.Start(t, tn.watch, a.Root)
+	unseen := func(op func()) {
+		gate.Close()
+		op()
+		gate.Open()
+		w.Prove()
+	}
+	unseen(func() { a.Write("x"); a.Remove("x") }) // no file with several names is found
+	mark := w.Mark()
+	unseen(func() {
+		a.Link("f", "d/g")
+		a.Mkdir("n")
+		a.Link("f", "n/x")
+		a.Write("n/x")
+		a.Remove("n")
+	})
+	w.Named(mark, "f", "d/g")
+	watchertest.Must(t, w.End())
+}
+
 // A write or a chmod through one name of a file changes what is under all of its names.
 func TestAllNamesOfAFileAreReported(t *testing.T) {
 	root := t.TempDir()

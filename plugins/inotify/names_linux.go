@@ -10,7 +10,7 @@ import (
 	"github.com/filewatch/filewatch/sdk"
 )
 
-// names are those that files were changed by. An event tells the name and not the file, which may have
+// names are those that files were changed by, or got. An event tells the name and not the file, which may have
 // others. So the name is looked at, in rounds, and what is seen counts as soon as all events from before
 // the look have been handled and none of them took the name away from its file: then it is the file that was
 // changed. If one did, all that is left is to search for what has changed lately: losing a name changes a
@@ -22,16 +22,18 @@ type names struct {
 	count int                           // of both
 	on    *halfRename
 
+	unseen time.Time // before files may have been changed where nothing was watched; zero if none
+
 	begun, ended uint64    // rounds
 	until        uint64    // position of the last event from before the looks of this round
 	start        time.Time // of this round
 	since        time.Time // all events from before have been handled
 }
 
-// question is about the file that had a name when it was changed.
+// question is about the file that had a name when it was changed, or got one.
 type question struct {
 	since time.Time // before the change was told of
-	op    sdk.Op
+	op    sdk.Op    // 0 of a file that only got the name
 }
 
 // halfRename is a rename of a name that is not sure, of which the former half has been handled.
@@ -52,7 +54,7 @@ func newNames(l *hardlink.Finder) *names {
 func (s *names) reset() {
 	clear(s.asked)
 	clear(s.seen)
-	s.count, s.on, s.until = 0, nil, 0
+	s.count, s.on, s.until, s.unseen = 0, nil, 0, time.Time{}
 }
 
 // ask has the name looked at.
@@ -101,6 +103,13 @@ func (s *names) take(n *node, name string) (q question, ok bool) {
 // lost says that it cannot be told any more which file had the name, if something was not sure about it.
 func (s *names) lost(n *node, name string) {
 	if q, ok := s.take(n, name); ok {
+		s.search(q)
+	}
+}
+
+// search has the file found that a question was about, from what has changed lately.
+func (s *names) search(q question) {
+	if q.op != 0 {
 		s.links.ChangedSince(q.since)
 	}
 }
@@ -109,7 +118,7 @@ func (s *names) lost(n *node, name string) {
 func (s *names) forget(n *node) {
 	for _, names := range []map[*node]map[string]question{s.asked, s.seen} {
 		for _, q := range names[n] {
-			s.links.ChangedSince(q.since)
+			s.search(q)
 			s.count--
 		}
 		delete(names, n)
@@ -118,6 +127,7 @@ func (s *names) forget(n *node) {
 
 // giveUp is lost for all names.
 func (s *names) giveUp() {
+	s.links.Link() // perhaps
 	for n := range s.asked {
 		s.forget(n)
 	}
@@ -131,6 +141,8 @@ func (s *names) handle(n *node, e event) {
 	switch {
 	case e.has(unix.IN_MODIFY | unix.IN_CLOSE_WRITE | unix.IN_ATTRIB):
 		s.ask(n, e.name, question{s.since, e.ops()})
+	case e.has(unix.IN_CREATE):
+		s.ask(n, e.name, question{since: s.since})
 	case e.has(unix.IN_DELETE):
 		s.lost(n, e.name)
 	case e.has(unix.IN_MOVED_FROM):
@@ -142,10 +154,12 @@ func (s *names) handle(n *node, e event) {
 		}
 	case e.has(unix.IN_MOVED_TO):
 		s.lost(n, e.name) // of what was replaced
+		q := question{since: s.since}
 		if s.on != nil {
-			s.ask(n, e.name, s.on.question)
+			q = s.on.question
 			s.on.arrived = true
 		}
+		s.ask(n, e.name, q)
 	}
 }
 
@@ -159,7 +173,7 @@ func (s *names) before(e event) {
 
 func (s *names) endRename() {
 	if s.on != nil && !s.on.arrived {
-		s.links.ChangedSince(s.on.since)
+		s.search(s.on.question)
 	}
 	s.on = nil
 }
@@ -170,14 +184,14 @@ func (w *watch) appeared(n *node, files []string) {
 	for _, name := range files {
 		w.names.ask(n, name, question{w.names.since, sdk.OpWrite | sdk.OpClose})
 	}
-	w.unseen()
+	w.names.missed()
 }
 
-// unseen takes note that files may have been changed by names that came and went in a directory before it
-// was watched. In a tree where no file has several names that is not likely enough to search for.
-func (w *watch) unseen() {
-	if w.links.Linked() {
-		w.links.ChangedSince(w.names.since)
+// missed takes note that files may have been changed by names that came and went in a directory before it was
+// watched. In a tree where no file has several names that is not likely enough to search for.
+func (s *names) missed() {
+	if s.unseen.IsZero() {
+		s.unseen = s.since
 	}
 }
 
@@ -201,7 +215,11 @@ func (w *watch) lookAtNames() {
 		}
 		for name, q := range names {
 			var st unix.Stat_t
-			if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Nlink > 1 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			switch {
+			case unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Nlink < 2 || st.Mode&unix.S_IFMT == unix.S_IFDIR:
+			case q.op == 0:
+				w.links.Link()
+			default:
 				w.links.Changed(st.Ino, q.op)
 			}
 		}
@@ -210,6 +228,10 @@ func (w *watch) lookAtNames() {
 		delete(s.asked, n)
 		s.seen[n] = names
 	}
+	if !s.unseen.IsZero() && s.links.Linked() {
+		s.links.ChangedSince(s.unseen)
+	}
+	s.unseen = time.Time{}
 	s.until = w.queue.Pull()
 	if w.handled < s.until {
 		return

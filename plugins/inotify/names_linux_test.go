@@ -9,6 +9,7 @@ import (
 
 	"github.com/filewatch/filewatch/plugins/internal/hardlink"
 	"github.com/filewatch/filewatch/plugins/internal/watchertest"
+	"github.com/filewatch/filewatch/sdk"
 )
 
 // TestNames checks when everything that has changed lately has to be searched for. A step is an event: what
@@ -25,6 +26,9 @@ func TestNames(t *testing.T) {
 		{"create a; write a; close a; look; end; delete a", false},
 		{"create a; delete a; look; end", false},
 		{"delete a; create a; look; end", false},
+		{"create a; from a 1; write b", false},
+		{"create a; from a 1; to b 1; delete b", false},
+		{"to a 1; delete a", false},
 		{"write a; close a; delete a", true},
 		{"write a; look; delete a", true},
 		{"write a; look; write a; end; delete a", true},
@@ -92,7 +96,7 @@ func TestNamesAreBounded(t *testing.T) {
 		if due := s.links.Due() > 0; due != (i > maxNames) {
 			t.Fatalf("after %d names: search %t", i, due)
 		}
-		s.ask(nodes[i%3], fmt.Sprint(i), question{since: s.since})
+		s.ask(nodes[i%3], fmt.Sprint(i), question{s.since, sdk.OpWrite})
 		if left := len(s.asked[nodes[0]]) + len(s.asked[nodes[1]]) + len(s.asked[nodes[2]]); left != s.count || left > maxNames {
 			t.Fatalf("%d names are left, counted %d", left, s.count)
 		}

@@ -39,7 +39,7 @@ type Finder struct {
 	begun   uint64 // searches
 	ended   uint64 // searches
 	linked  bool   // some file may have several names
-	changed bool   // Changed was called since the last search began
+	changed bool   // Changed or Link was called since the last search began
 }
 
 // order is what a search has to find.
@@ -87,8 +87,15 @@ func (f *Finder) ChangedSince(since time.Time) {
 	f.signal()
 }
 
+// Link takes note that some file has several names.
+func (f *Finder) Link() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.linked, f.changed = true, true
+}
+
 // Linked reports whether the tree may hold files with several names. It does not before ChangedSince has
-// found none, or after Changed.
+// found none, or after Changed or Link.
 func (f *Finder) Linked() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -69,7 +69,7 @@ func TestChanged(t *testing.T) {
 	f.Mkdir("d/e", "cache")
 	f.Write("one", "d/other")
 	for _, name := range []string{"d/two", "d/e/three", "cache/four", "five.skip"} {
-		f.Link("one", name)
+		f.Area.Link("one", name)
 	}
 	f.find()
 	f.Changed(f.stat("one").Ino, sdk.OpWrite)
@@ -99,7 +99,7 @@ func TestChangedSince(t *testing.T) {
 	f.ChangedSince(f.since("d/new", true))
 	f.ChangedSince(f.since("d/new", false)) // the earliest counts
 	f.find("d/new")
-	f.Link("old", "d/link") // changes it
+	f.Area.Link("old", "d/link") // changes it
 	f.ChangedSince(f.since("d/new", true))
 	f.find("d/new", "old", "d/link")
 	f.ChangedSince(f.since("d/new", false).Add(time.Hour))
@@ -136,7 +136,7 @@ func TestLinked(t *testing.T) {
 	linked(true)
 	search()
 	linked(false)
-	f.Link("a", "c")
+	f.Area.Link("a", "c")
 	search()
 	linked(true)
 	f.Remove("c")

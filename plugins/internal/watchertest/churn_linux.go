@@ -1,6 +1,7 @@
 package watchertest
 
 import (
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -8,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filewatch/filewatch/plugins/internal/relpath"
 	trees "github.com/filewatch/filewatch/sdk/plugintest/tree"
 )
 
@@ -16,6 +18,8 @@ type Churn struct {
 	*rand.Rand
 	Root, Out string
 	Links     bool // make hard links; a write through a name that is not watched does not tell of the others
+	// Gone is given each file that was written by a name which by then is gone, or has left the tree.
+	Gone func(ino uint64)
 }
 
 var churnNames = append([]string{"a", "b", "c", "d", "x", "y", "m.skip"}, trees.HostileNames()[:6]...)
@@ -56,14 +60,11 @@ func (c Churn) Step() {
 	case 2:
 		p := c.path()
 		_ = os.MkdirAll(p, 0o755)
-		_ = os.WriteFile(p+"/"+c.name(), []byte("deep"), 0o644)
+		c.write(p+"/"+c.name(), anew, "deep")
 	case 3, 4:
-		_ = os.WriteFile(c.path(), []byte(strconv.Itoa(c.Int())), 0o644)
+		c.write(c.path(), anew, strconv.Itoa(c.Int()))
 	case 5:
-		if f, err := os.OpenFile(c.existing(), os.O_WRONLY|os.O_APPEND, 0); err == nil {
-			_, _ = f.WriteString("more")
-			f.Close()
-		}
+		c.write(c.existing(), os.O_APPEND, "more")
 	case 6, 7, 8:
 		_ = unix.Rename(c.existing(), c.path())
 	case 9:
@@ -88,16 +89,30 @@ func (c Churn) Step() {
 	}
 }
 
+const anew = os.O_CREATE | os.O_TRUNC
+
+func (c Churn) write(p string, flags int, text string) {
+	f, err := os.OpenFile(p, os.O_WRONLY|flags, 0o644)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	_, _ = f.WriteString(text)
+	var file, now unix.Stat_t
+	name, _ := os.Readlink(fmt.Sprint("/proc/self/fd/", f.Fd()))
+	_, below := relpath.Below(name, c.Root)
+	if unix.Fstat(int(f.Fd()), &file) == nil && (!below || unix.Lstat(name, &now) != nil || now.Ino != file.Ino) {
+		c.Gone(file.Ino)
+	}
+}
+
 // link gives a file another name, and perhaps writes to it by that name, which is then perhaps gone at once.
 func (c Churn) link() {
 	p := c.path()
 	if !c.Links || os.Link(c.existing(), p) != nil || c.IntN(2) == 0 {
 		return
 	}
-	if f, err := os.OpenFile(p, os.O_WRONLY|os.O_APPEND, 0); err == nil {
-		_, _ = f.WriteString("linked")
-		f.Close()
-	}
+	c.write(p, os.O_APPEND, "linked")
 	switch c.IntN(4) {
 	case 0:
 		_ = os.Remove(p)

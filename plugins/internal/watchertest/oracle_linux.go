@@ -4,9 +4,11 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -25,6 +27,9 @@ type Oracle struct {
 	Watch func(seed uint64) (b Backend, lossy bool)
 	// Quiet is called when the changes are over, with all directories of the tree that are not excluded.
 	Quiet func(w *Watched, dirs []string, rescans int, lossy bool)
+	// Blind says that nobody tells the backend of what is written to an open file after the name that it was
+	// opened by is gone, or has left the tree. Such a file is written again, by a name that it has.
+	Blind bool
 }
 
 var first = flag.Uint64("oracle.first", 1, "first seed of the random tree oracle")
@@ -52,8 +57,9 @@ func (o Oracle) run(t *testing.T, seed uint64) (dirs, linked, rescans int) {
 		exclude = []string{"*.skip", "a/b/", "/c/d", "x/**/y"}
 	}
 	a := NewArea(t)
+	var gone sync.Map // inode numbers
 	churn := func(stream uint64, steps int) {
-		c := Churn{rand.New(rand.NewPCG(seed, stream)), a.Root, a.Out, exclude == nil}
+		c := Churn{rand.New(rand.NewPCG(seed, stream)), a.Root, a.Out, exclude == nil, func(ino uint64) { gone.Store(ino, nil) }}
 		for range steps {
 			c.Step()
 		}
@@ -67,6 +73,13 @@ func (o Oracle) run(t *testing.T, seed uint64) (dirs, linked, rescans int) {
 		wg.Go(func() { churn(1+i, 150) })
 	}
 	wg.Wait()
+	if o.Blind {
+		for ino, names := range files(a) {
+			if _, ok := gone.Load(ino); ok {
+				appendTo(t, a.Path(names[0]))
+			}
+		}
+	}
 	w.Prove()
 	if diff := m.Diff(); diff != "" {
 		t.Fatal(diff)
@@ -106,26 +119,13 @@ func (o Oracle) run(t *testing.T, seed uint64) (dirs, linked, rescans int) {
 // that all are reported. It returns how many files there are.
 func links(w *Watched, a Area, lossy bool) int {
 	w.T.Helper()
-	files := make(map[uint64][]string) // by inode number
-	add := func(path string) {
-		var st unix.Stat_t
-		Must(w.T, unix.Lstat(a.Path(path), &st))
-		files[st.Ino] = append(files[st.Ino], path)
+	files := files(a)
+	inodes := slices.Sorted(maps.Keys(files))
+	for i, ino := range inodes[:min(5, len(inodes))] { // more
+		link := fmt.Sprint("link-", i)
+		a.Link(files[ino][0], link)
+		files[ino] = append(files[ino], link)
 	}
-	few := 0
-	Must(w.T, filepath.WalkDir(a.Root, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		path, _ := relpath.Below(p, a.Root)
-		if add(path); few < 5 { // more
-			few++
-			link := fmt.Sprint("link-", few)
-			a.Link(path, link)
-			add(link)
-		}
-		return nil
-	}))
 	check := func(by func(names []string)) {
 		w.T.Helper()
 		mark := w.Mark()
@@ -157,6 +157,21 @@ func links(w *Watched, a Area, lossy bool) int {
 		}
 	}
 	return several
+}
+
+// files returns the names of each file in the tree, by inode number.
+func files(a Area) map[uint64][]string {
+	all := make(map[uint64][]string)
+	Must(a.T, filepath.WalkDir(a.Root, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			var st unix.Stat_t
+			Must(a.T, unix.Lstat(p, &st))
+			path, _ := relpath.Below(p, a.Root)
+			all[st.Ino] = append(all[st.Ino], path)
+		}
+		return err
+	}))
+	return all
 }
 
 func appendTo(t testing.TB, file string) {
