@@ -357,6 +357,16 @@ func (w *world) take(t *rapid.T) {
 	}
 }
 
+// giveBack returns the batch, in halves or not.
+func (w *world) giveBack(t *rapid.T) {
+	if rapid.Bool().Draw(t, "split") {
+		w.q.Split(t0, w.batch)
+	} else {
+		w.q.Return(t0, w.batch)
+	}
+	w.batch = nil
+}
+
 // A hint is never about another object than the one that has the name now, whatever happens in whatever
 // order, is tried in vain or in part.
 func TestHintsAreTrue(t *testing.T) {
@@ -450,12 +460,7 @@ func TestHintsAreTrue(t *testing.T) {
 						w.send(n)
 					}
 				}
-				if rapid.Bool().Draw(t, "split") {
-					w.q.Split(t0, w.batch)
-				} else {
-					w.q.Return(t0, w.batch)
-				}
-				w.batch = nil
+				w.giveBack(t)
 			},
 		})
 	})
@@ -562,12 +567,7 @@ func TestHintsBelowSubtreesAreTrue(t *testing.T) {
 					return
 				}
 				sent(t, true, nil)
-				if rapid.Bool().Draw(t, "split") {
-					w.q.Split(t0, w.batch)
-				} else {
-					w.q.Return(t0, w.batch)
-				}
-				w.batch = nil
+				w.giveBack(t)
 			},
 		})
 	})
