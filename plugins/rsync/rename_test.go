@@ -54,6 +54,30 @@ func (f *fixture) move(from, to string) []sdk.Change {
 
 const mega = 1 << 20
 
+// renameCase is something that is done at the source, and tells of it.
+type renameCase struct {
+	name   string
+	change func() []sdk.Change
+	max    int64 // bytes on the wire
+}
+
+// renames runs the cases, one after the other.
+func (f *fixture) renames(t *testing.T, p *wire.Proxy, cases []renameCase) {
+	defer func() { f.t = t }()
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			f.t = t
+			changes := append(tc.change(), sdk.Change{})
+			before := p.Passed()
+			res := f.sync(changes...)
+			f.equal(tree.Options{})
+			if n := p.Passed() - before; n > tc.max {
+				t.Errorf("%d bytes on the wire, want at most %d; %+v", n, tc.max, res)
+			}
+		})
+	}
+}
+
 // What is renamed is not sent again, and is the very same file at the destination.
 func TestRename(t *testing.T) {
 	f, p := counted(t, sshd.Config{})
@@ -67,11 +91,7 @@ func TestRename(t *testing.T) {
 	f.random(f.src, "log", 2*mega)
 	f.sync(subtrees("")...)
 
-	for _, tc := range []struct {
-		name   string
-		change func() []sdk.Change
-		max    int64 // bytes on the wire
-	}{
+	f.renames(t, p, []renameCase{
 		{"a directory", func() []sdk.Change { return f.move("d", "n") }, size / 100},
 		{"into another directory", func() []sdk.Change { return f.move("n", "other/n") }, size / 100},
 		{"and to the top", func() []sdk.Change { return f.move("other/n", "d") }, size / 100},
@@ -108,19 +128,7 @@ func TestRename(t *testing.T) {
 			f.write(f.src, "log")
 			return c
 		}, mega / 4},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			f.t = t
-			defer func() { f.t = t }()
-			changes := append(tc.change(), sdk.Change{})
-			before := p.Passed()
-			res := f.sync(changes...)
-			f.equal(tree.Options{})
-			if n := p.Passed() - before; n > tc.max {
-				t.Errorf("%d bytes on the wire, want at most %d; %+v", n, tc.max, res)
-			}
-		})
-	}
+	})
 }
 
 // The same for what goes into directories that are new.
@@ -131,19 +139,16 @@ func TestRenameIntoNew(t *testing.T) {
 		f.random(f.src, fmt.Sprintf("d/%d/f", i), size/4)
 	}
 	f.sync(subtrees("")...)
-	for _, tc := range []struct {
-		name   string
-		change func() []sdk.Change
-	}{
+	f.renames(t, p, []renameCase{
 		{"one", func() []sdk.Change {
 			f.write(f.src, "new/dir/")
 			return append(f.move("d", "new/dir/d"), subtrees("new")...)
-		}},
+		}, size / 100},
 		{"out of one that is gone", func() []sdk.Change {
 			c := f.move("new/dir/d", "d")
 			f.must(os.RemoveAll(filepath.Join(f.src, "new/dir")))
 			return append(c, sdk.Change{Path: "new/dir"})
-		}},
+		}, size / 100},
 		{"several, with something else", func() []sdk.Change {
 			f.write(f.src, "p/", "q/x", "q/r/y")
 			f.must(os.Chmod(filepath.Join(f.src, "q/r"), 0o711))
@@ -156,18 +161,18 @@ func TestRenameIntoNew(t *testing.T) {
 				c = append(c, f.move(from, to)...)
 			}
 			return append(c, subtrees("p", "q")...)
-		}},
+		}, size / 100},
 		{"into one that is renamed", func() []sdk.Change {
 			c := f.move("p", "o")
 			f.write(f.src, "o/s/")
 			return append(c, f.move("q/2", "o/s/2")...)
-		}},
+		}, size / 100},
 		{"old, and into a new one in its place", func() []sdk.Change {
 			c := f.move("o", "old")
 			f.write(f.src, "o/")
 			c[0].Scope = sdk.ScopeSubtree
 			return append(c, f.move("q/r/f", "o/f")...)
-		}},
+		}, size / 100},
 		{"much at once", func() []sdk.Change {
 			f.write(f.src, "m/")
 			c := subtrees("m")
@@ -175,20 +180,8 @@ func TestRenameIntoNew(t *testing.T) {
 				c = append(c, f.move(from, "m/"+from)...)
 			}
 			return c
-		}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			f.t = t
-			defer func() { f.t = t }()
-			changes := append(tc.change(), sdk.Change{})
-			before := p.Passed()
-			res := f.sync(changes...)
-			f.equal(tree.Options{})
-			if n := p.Passed() - before; n > size/100 {
-				t.Errorf("%d bytes on the wire, want at most %d; %+v", n, size/100, res)
-			}
-		})
-	}
+		}, size / 100},
+	})
 }
 
 // A rename is no deletion.
