@@ -26,6 +26,8 @@ const (
 	openTimeout = 30 * time.Second
 	// masterGrace: ssh ends at once on SIGTERM; the plugin as a whole has a second.
 	masterGrace = 500 * time.Millisecond
+	// maxSilence is how long a master may take to answer. About as soon it finds out that the far end is silent.
+	maxSilence = 15 * time.Second
 )
 
 // Bounds of the pause before a shared connection that keeps failing is tried again. Meanwhile each run
@@ -156,6 +158,33 @@ func (c *conn) answers() bool {
 	}
 	_ = s.Close() // it was only to see
 	return true
+}
+
+// tend ends a master that was last heard longer ago than it may be silent: it is frozen, and all that runs over it
+// waits for good. While something runs it is to be called every second.
+func (c *conn) tend(heard *time.Time, silence time.Duration) {
+	c.mu.Lock()
+	master := c.master
+	c.mu.Unlock()
+	switch {
+	case master == nil || c.greets():
+		*heard = time.Now()
+	case time.Since(*heard) > silence:
+		master.Stop()
+	}
+}
+
+// greets reports whether the master itself answers, rather than the kernel for it: it says something first
+// (PROTOCOL.mux of OpenSSH).
+func (c *conn) greets() bool {
+	s, err := net.DialTimeout("unix", c.path, time.Second)
+	if err != nil {
+		return false
+	}
+	defer s.Close()
+	_ = s.SetReadDeadline(time.Now().Add(time.Second))
+	n, _ := s.Read(make([]byte, 1))
+	return n > 0
 }
 
 // stop ends the master and returns when it has ended. The next open starts another.

@@ -105,3 +105,27 @@ func TestFrozenConnection(t *testing.T) {
 	}
 	f.sync(paths("b")...)
 }
+
+// A shared connection whose process here is frozen is ended, and what waits for it tried again, long before
+// rsync's own timeout.
+func TestFrozenMaster(t *testing.T) {
+	t.Parallel()
+	f, _ := remote(t, sshd.Config{})
+	f.tr.maxSilence = time.Second
+	f.write(f.src, "a")
+	f.sync(paths("a")...)
+	f.tr.mu.Lock()
+	for _, c := range f.tr.conns {
+		f.must(proc.Kill(c.master.PID(), syscall.SIGSTOP))
+	}
+	f.tr.mu.Unlock()
+	f.write(f.src, "b")
+	begun := time.Now()
+	if res, err := f.try(paths("b")...); err != nil && !sdk.IsUnavailable(err) {
+		t.Fatal(describe(res, err))
+	}
+	if took := time.Since(begun); took > f.config().Timeout/2 {
+		t.Errorf("it took %v", took)
+	}
+	f.sync(paths("b")...)
+}

@@ -44,6 +44,7 @@ type transport struct {
 	minRename int64  // what a rename at the far end has to spare; tests choose less
 
 	measureAfter time.Duration // see session.measure; tests choose less
+	maxSilence   time.Duration // see conn.tend; tests choose less
 
 	mu       sync.Mutex               // guards all fields below
 	conns    map[peer]*conn           // connections to ssh destinations
@@ -76,7 +77,7 @@ func newTransport() *transport {
 	t := &transport{
 		program:   "rsync",
 		minSplit:  minEntries,
-		minRename: defaultMinRename, measureAfter: measureAfter,
+		minRename: defaultMinRename, measureAfter: measureAfter, maxSilence: maxSilence,
 		conns: map[peer]*conn{}, caps: map[peer]probedCaps{}, standbys: map[peer]*standby{}, mute: map[peer]*run.Process{},
 		removals: map[peer]map[string]bool{}, known: map[peer]bool{},
 	}

@@ -313,7 +313,13 @@ func (s *session) rsync(ctx context.Context, args, list []string, out *outcome) 
 func (s *session) await(ctx context.Context, p *run.Process, out *outcome) error {
 	stop := context.AfterFunc(ctx, p.Stop)
 	defer stop()
-	if stuck(p.PID(), s.config.Timeout, p.Done(), func() { s.look(p.PID(), &out.stdout) }) {
+	heard := time.Now()
+	if stuck(p.PID(), s.config.Timeout, p.Done(), func() {
+		s.look(p.PID(), &out.stdout)
+		if s.conn != nil {
+			s.conn.tend(&heard, s.t.maxSilence)
+		}
+	}) {
 		out.stuck = true
 		p.Stop()
 	}
