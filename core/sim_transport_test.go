@@ -464,6 +464,9 @@ func (c *simCall) send(l *listed, p string) (again []sdk.Change, err error) {
 		if c.req.Beside {
 			scope = sdk.ScopePath // the rest is left to the others
 		}
+		if !ok && c.req.MayDefer && c.rng.IntN(2) == 0 {
+			return nil, nil
+		}
 		return []sdk.Change{{Path: p, Scope: scope}}, nil
 	}
 	was, there := d.tree[p]

@@ -116,7 +116,8 @@ type SyncRequest struct {
 	Busy []string
 	// MayDefer tells that what is in a directory that is new (ScopeSubtree with OpCreate) may be left out, as long
 	// as nothing is done about it at the destination, and named in Result.Deferred: it may have been moved there,
-	// which a later call would know. Nothing is removed in that call that may be what was moved.
+	// which a later call would know. Nothing is removed in that call that may be what was moved. Nor need that be
+	// removed which vanishes from the source while the call lasts: a later one is told of it, and where it is then.
 	MayDefer bool
 	List     bool // name every difference in Progress
 	DryRun   bool // change nothing at the destination: list the differences

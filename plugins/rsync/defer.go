@@ -89,3 +89,40 @@ func (s *session) told(p string) bool {
 		return c.From != "" && (c.Path == p || strings.HasPrefix(c.Path, p+"/"))
 	})
 }
+
+// leavesVanished reports whether what has vanished during the call is left to a later one, which is told where it has
+// been moved: the destination has it until then.
+func (s *session) leavesVanished() bool { return s.req.MayDefer && !s.req.DryRun }
+
+// withoutVanished returns the entries but for what has vanished, where that is left to a later call.
+func (s *session) withoutVanished(entries []entry) []entry {
+	if !s.leavesVanished() {
+		return entries
+	}
+	vanished := func(p string) bool { return s.vanished[p] || coveredBy(s.vanished, p) }
+	return slices.DeleteFunc(entries, func(e entry) bool {
+		return e.state.gone() && !slices.ContainsFunc(e.owners, func(p string) bool { return !vanished(p) })
+	})
+}
+
+// withoutBack returns the entries, which were gone, but for those that are back, where that is left to a later call: a
+// directory that was moved back is not to be sent, but renamed.
+func (s *session) withoutBack(entries []entry) []entry {
+	if !s.leavesVanished() {
+		return entries
+	}
+	return slices.DeleteFunc(slices.Clone(entries), func(e entry) bool {
+		_, _, err := s.lstat(e.path)
+		return err == nil
+	})
+}
+
+// leavingVanished returns the arguments for a job of whose list nothing was gone when it was made. The standby has them
+// already, and reads its list within 2 ms.
+func (s *session) leavingVanished(args []string, j job) []string {
+	if !s.leavesVanished() || !s.caps.missingArgs || j.list == nil || len(j.gone) > 0 || j.sweeps {
+		return args
+	}
+	args = slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == deleteMissing })
+	return append(args, "--ignore-missing-args")
+}

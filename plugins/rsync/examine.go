@@ -65,7 +65,7 @@ func (s *session) looked(out *outcome, blame func(string) []string, last bool) (
 	case out.exit.OK():
 		return nil, nil
 	}
-	if again, ok := s.vanished(out); ok && !last {
+	if again, ok := s.lookAgain(out); ok && !last {
 		return again, nil
 	}
 	stumbled, ok := s.stumbled(out, blame)

@@ -3,11 +3,13 @@ package rsync
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -241,6 +243,9 @@ func (f *fixture) transferring(part string) []int {
 	for {
 		temps, err := filepath.Glob(filepath.Join(f.dst, ".big.*"))
 		f.must(err)
+		below, err := filepath.Glob(filepath.Join(f.dst, "*/.big.*"))
+		f.must(err)
+		temps = append(temps, below...)
 		if pids := proc.WithArg(part); len(temps) > 0 && len(pids) > 0 {
 			return pids
 		}
@@ -309,6 +314,77 @@ func TestVanished(t *testing.T) {
 		marker := filepath.Join(t.TempDir(), "ran")
 		f.wrap(`if [ ! -e ` + marker + ` ]; then touch ` + marker + `; rm -r '` + f.src + `/gone' '` + f.src + `/link'; ln -s a '` + f.src + `/link'; fi; exec "$rsync" "$@"`)
 		f.sync(changes...)
+		f.equal(tree.Options{})
+	}
+}
+
+// What is moved away once it has been looked at stays at the destination, where later calls come: they are told where
+// it is now.
+func TestMovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, files := range []int{1, maxUnfolded + 1} {
+		for _, later := range []bool{false, true} {
+			f := local(t)
+			f.config().Standby = 0
+			f.req.MayDefer = later
+			for i := range files {
+				f.write(f.src, fmt.Sprint("dir/", i))
+			}
+			f.write(f.dst, "gone")
+			marker := filepath.Join(t.TempDir(), "ran")
+			f.sync(subtrees("dir")...)
+			f.wrap(`if [ ! -e ` + marker + ` ]; then touch ` + marker + `; mv '` + f.src + `/dir' '` + f.src + `/moved'; fi; exec "$rsync" "$@"`)
+			res := f.sync(append(subtrees("dir"), paths("gone")...)...)
+			if there := f.exists("dir"); there != later || f.exists("gone") {
+				t.Errorf("%d files, later calls %t: there %t, %+v", files, later, there, res)
+			}
+			f.unwrap()
+			f.sync(append(paths("dir"), subtrees("moved")...)...)
+			f.equal(tree.Options{})
+		}
+	}
+}
+
+// What is back by the time that it was to be removed is left alone: it may have been moved, and is told of.
+func TestBackMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, later := range []bool{false, true} {
+		f := local(t)
+		f.config().Standby = 0
+		f.req.MayDefer = later
+		f.write(f.src, "a")
+		f.force(allCaps)
+		f.wrap(`mkdir -p '` + f.src + `/dir'; exec "$rsync" "$@"`)
+		f.sync(paths("a", "dir")...)
+		if there := f.exists("dir"); there == later {
+			t.Errorf("later calls %t: sent %t", later, there)
+		}
+	}
+}
+
+// What is moved away while it is sent stays, too.
+func TestMovedWhileSent(t *testing.T) {
+	t.Parallel()
+	for _, later := range []bool{false, true} {
+		f := local(t)
+		f.config().BWLimit = "1M"
+		f.req.MayDefer = later
+		f.must(os.Mkdir(filepath.Join(f.src, "dir"), 0o755))
+		f.must(os.WriteFile(filepath.Join(f.src, "dir/big"), make([]byte, 2<<20), 0o644))
+		f.write(f.src, "dir/z")
+		f.write(f.dst, "dir/z")
+		f.must(os.WriteFile(filepath.Join(f.dst, "dir/z"), []byte("former"), 0o644))
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			f.transferring(f.dst + "/")
+			f.must(os.Rename(filepath.Join(f.src, "dir"), filepath.Join(f.src, "moved")))
+		})
+		f.sync(subtrees("dir")...)
+		wg.Wait()
+		if there := f.exists("dir/z"); there != later {
+			t.Errorf("later calls %t: there %t", later, there)
+		}
+		f.sync(append(paths("dir"), subtrees("moved")...)...)
 		f.equal(tree.Options{})
 	}
 }

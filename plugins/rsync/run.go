@@ -94,6 +94,9 @@ type mode struct {
 
 const noLimit = -1
 
+// deleteMissing removes what the list names and the source does not have.
+const deleteMissing = "--delete-missing-args"
+
 // suitsStandby reports whether a run of a job touches nothing but what its list names.
 func (j job) suitsStandby(m mode) bool {
 	return j.shallow && !j.compares && m == (mode{limit: noLimit})
@@ -163,7 +166,7 @@ func (s *session) pathsJob(entries []entry) job {
 		return j
 	}
 	if s.caps.missingArgs {
-		j.flags = append(j.flags, "--delete-missing-args")
+		j.flags = append(j.flags, deleteMissing)
 	}
 	j.thorough = []string{"--force"}
 	// With --delete the receiver gets the filter rules and protects what they exclude. No directory is
@@ -249,7 +252,7 @@ func (s *session) runOn(ctx context.Context, args []string, j job, m mode) (*out
 	if j.full && out.counted && !m.dry {
 		measured = s.measured(ctx, &out.stdout)
 	}
-	err := s.rsync(ctx, args, j.list, out)
+	err := s.rsync(ctx, s.leavingVanished(args, j), j.list, out)
 	measured()
 	s.presume(j, out)
 	if err != nil {

@@ -48,8 +48,11 @@ func (s *session) steps(w work) []step {
 	if len(w.levels) > 0 {
 		steps = append(steps, step{needed(func() job { return s.levelsJob(w.levels) }), itself})
 	}
-	if !s.req.Beside {
-		list(gone)
+	if !s.req.Beside && len(gone) > 0 {
+		steps = append(steps, step{func() (job, bool) {
+			gone := s.withoutBack(gone)
+			return s.pathsJob(gone), len(gone) > 0
+		}, blameEntries(gone)})
 	}
 	// The root's attributes go along with any other list.
 	if w.root && len(steps) == 0 {
@@ -155,7 +158,7 @@ func (s *session) remove(ctx context.Context, j job, first *outcome, blame func(
 		if !count.ran() {
 			return nil, s.failure(count)
 		}
-		if _, ok := s.vanished(count); ok && !last {
+		if _, ok := s.lookAgain(count); ok && !last {
 			return s.req.Changes, nil
 		}
 		if count.stdout.deleted > uint64(limit) {
@@ -187,15 +190,15 @@ func (s *session) settle(ctx context.Context, j job, out *outcome, blame func(st
 		return nil, s.failure(out)
 	}
 	// When deletions were left out, more than the vanished paths may differ.
-	if again, ok := s.vanished(out); ok && !last && !out.stdout.deletionsOff && !out.stopped() {
+	if again, ok := s.lookAgain(out); ok && !last && !out.stdout.deletionsOff && !out.stopped() {
 		return again, nil
 	}
 	return nil, s.examine(ctx, j, out, blame)
 }
 
-// vanished returns the changes to look at again, if nothing else went wrong in a run: the paths that
-// vanished, and what was to be settled below them.
-func (s *session) vanished(out *outcome) ([]sdk.Change, bool) {
+// lookAgain returns the changes to look at again, if nothing went wrong in a run but that paths have vanished:
+// those, and what was to be settled below them.
+func (s *session) lookAgain(out *outcome) ([]sdk.Change, bool) {
 	paths, ok := out.messages.vanished(s.places)
 	if !ok {
 		return nil, false
@@ -206,7 +209,7 @@ func (s *session) vanished(out *outcome) ([]sdk.Change, bool) {
 		if !gone[p] {
 			again = append(again, sdk.Change{Path: p})
 		}
-		gone[p] = true
+		gone[p], s.vanished[p] = true, true
 	}
 	for _, c := range s.req.Changes {
 		if coveredBy(gone, c.Path) {

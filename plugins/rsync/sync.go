@@ -40,6 +40,7 @@ type session struct {
 	over      map[string]bool   // files that rsync has left out because of it
 	overMore  bool              // there were too many to remember
 	made      map[string]bool   // directories of subtrees that the destination did not have
+	vanished  map[string]bool   // from the source, while they were looked at or sent
 }
 
 // peer is what the session's connection and probe are kept under.
@@ -88,6 +89,8 @@ func (t *transport) open(req sdk.SyncRequest, progress func(sdk.Progress)) (*ses
 		made:   map[string]bool{},
 		count:  counter{progress: progress},
 		failed: map[string]string{},
+
+		vanished: map[string]bool{},
 	}
 	err := s.parseFilter()
 	if err != nil {
@@ -147,6 +150,7 @@ func (s *session) sync(ctx context.Context) error {
 func (s *session) round(ctx context.Context, changes []sdk.Change, last bool) ([]sdk.Change, error) {
 	b := builder{filter: s.filter, delete: s.req.Delete, limit: s.req.MaxSize, lstat: s.lstat}
 	w := b.build(changes)
+	w.entries = s.withoutVanished(w.entries)
 	maps.Copy(s.failed, w.failed)
 	for _, p := range w.large {
 		s.large[p] = true

@@ -1398,7 +1398,8 @@ type SyncRequest struct {
 	Busy [][]byte `protobuf:"bytes,15,rep,name=busy,proto3" json:"busy,omitempty"`
 	// What is in a directory that is new (SCOPE_SUBTREE with OP_CREATE) may have been moved there, which a later call
 	// would know. So it may be left out, as long as nothing is done about it at the destination, and named in
-	// Result.deferred. false, or not known to the plugin: send all.
+	// Result.deferred. What vanishes from the source while the call lasts need not be removed: a later one is told of
+	// it. false, or not known to the plugin: do all.
 	MayDefer      bool `protobuf:"varint,16,opt,name=may_defer,json=mayDefer,proto3" json:"may_defer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
