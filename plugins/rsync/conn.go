@@ -45,6 +45,7 @@ type conn struct {
 	remote  string
 	command []string // ssh with its options
 	path    string   // control socket; "" = no place for one
+	beside  bool     // see peer
 
 	mu     sync.Mutex   // guards all fields below
 	master *run.Process // nil before the first start
@@ -109,6 +110,9 @@ func (c *conn) start(ctx context.Context, e sdk.Endpoint) error {
 			return sdk.Misconfigured(fmt.Errorf("%s is not installed on this machine: install the OpenSSH client", c.command[0]))
 		}
 		return err
+	}
+	if c.beside {
+		yield(p)
 	}
 	if err := c.awaitSocket(ctx, p); err != nil {
 		p.Stop()
@@ -213,7 +217,7 @@ func (t *transport) connect(ctx context.Context, s *session) (*conn, error) {
 		if err != nil {
 			sdk.Logger(ctx).Warn("no shared ssh connection; each transfer connects by itself", "destination", s.req.Destination.String(), "err", err)
 		}
-		c = &conn{ctx: t.ctx, remote: s.remote(), command: command, path: path}
+		c = &conn{ctx: t.ctx, remote: s.remote(), command: command, path: path, beside: key.beside}
 		t.conns[key] = c
 	}
 	t.mu.Unlock()

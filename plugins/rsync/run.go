@@ -305,6 +305,9 @@ func (s *session) rsync(ctx context.Context, args, list []string, out *outcome) 
 		}
 		return startFailure(err)
 	}
+	if s.req.Beside {
+		yield(p)
+	}
 	var following sync.WaitGroup
 	following.Go(func() { spool.follow(p.Done()) })
 	err = s.await(ctx, p, out)
