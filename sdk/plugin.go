@@ -85,6 +85,10 @@ type Transport interface {
 	// same sync block and destination never twice at once, except that one call that is Beside may run at the
 	// same time as another that is not. When ctx ends it stops soon and leaves no half-written file under its
 	// final name. It calls progress from one goroutine at a time, and not after it has returned.
+	//
+	// A request without changes asks for nothing but to make ready for one that follows: to connect, to look what
+	// the far end can do. It changes nothing at the destination, its Result is empty, and nobody is told of its
+	// failure, which the one that follows meets as well. A transport that has nothing to make ready returns at once.
 	Sync(ctx context.Context, req SyncRequest, progress func(Progress)) (Result, error)
 }
 
@@ -101,7 +105,7 @@ type SyncRequest struct {
 	// any number. A Sync that would remove more removes fewer, none if it can tell before it begins, and
 	// says so in Result.Withheld.
 	MaxDelete uint64
-	Changes   []Change // at least one, no path twice; what was renamed may be below another that covers it
+	Changes   []Change // no path twice; what was renamed may be below another that covers it; none: see Transport
 	// MaxSize is in bytes: regular files larger than that are better left out and named in Result.Large. Each
 	// is then sent by a call of its own, which is Beside, while others go on. 0 = send all.
 	MaxSize uint64

@@ -1377,10 +1377,13 @@ type SyncRequest struct {
 	Attempt     uint32    `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	Source      []byte    `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"` // absolute path of the root; its contents become the destination's contents
 	Destination *Endpoint `protobuf:"bytes,5,opt,name=destination,proto3" json:"destination,omitempty"`
-	Exclude     []string  `protobuf:"bytes,6,rep,name=exclude,proto3" json:"exclude,omitempty"`                         // rsync patterns, relative to the root; never sent, never deleted
-	Delete      bool      `protobuf:"varint,7,opt,name=delete,proto3" json:"delete,omitempty"`                          // remove at the destination what is gone from the source
-	Changes     []*Change `protobuf:"bytes,8,rep,name=changes,proto3" json:"changes,omitempty"`                         // at least one; at most 1 MiB in all
-	ConfigJson  []byte    `protobuf:"bytes,9,opt,name=config_json,json=configJson,proto3" json:"config_json,omitempty"` // see WatchRequest.Open.config_json
+	Exclude     []string  `protobuf:"bytes,6,rep,name=exclude,proto3" json:"exclude,omitempty"` // rsync patterns, relative to the root; never sent, never deleted
+	Delete      bool      `protobuf:"varint,7,opt,name=delete,proto3" json:"delete,omitempty"`  // remove at the destination what is gone from the source
+	// At most 1 MiB in all. Without any the request asks for nothing but to make ready for one that follows: to connect,
+	// to look what the far end can do. It changes nothing at the destination, its Result is empty, and nobody is told of
+	// its failure, which the one that follows meets as well. A transport that has nothing to make ready returns at once.
+	Changes    []*Change `protobuf:"bytes,8,rep,name=changes,proto3" json:"changes,omitempty"`
+	ConfigJson []byte    `protobuf:"bytes,9,opt,name=config_json,json=configJson,proto3" json:"config_json,omitempty"` // see WatchRequest.Open.config_json
 	// With delete: how many more entries may be removed than are created; so a rename needs none. A call
 	// that would remove more removes fewer, if it can tell before it begins none, and says so in
 	// Result.withheld. 0 = any number.
