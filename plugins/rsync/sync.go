@@ -59,7 +59,9 @@ func (t *transport) Sync(ctx context.Context, req sdk.SyncRequest, progress func
 		}
 		return sdk.Result{}, err
 	}
-	t.setKnown(s.peer(), true)
+	if len(req.Changes) > 0 {
+		t.setKnown(s.peer(), true)
+	}
 	for _, p := range slices.Sorted(maps.Keys(s.failed)) {
 		// rsync says that it creates a file before it fails to.
 		s.count.result.Created -= min(s.count.result.Created, 1)
@@ -120,7 +122,8 @@ func (s *session) parseFilter() error {
 	return nil
 }
 
-// sync does the request, first round and further ones.
+// sync does the request, first round and further ones. One without changes is to save the next one the round trips
+// before its first run; it changes nothing at the destination.
 func (s *session) sync(ctx context.Context) error {
 	if s.req.Destination.Scheme == sdk.SchemeSSH {
 		c, err := s.t.connect(ctx, s)
@@ -128,6 +131,9 @@ func (s *session) sync(ctx context.Context) error {
 			return err
 		}
 		s.conn, s.shell = c, c.shell()
+	}
+	if len(s.req.Changes) == 0 {
+		return s.probed(ctx)
 	}
 	if err := s.rename(ctx); err != nil {
 		return err
