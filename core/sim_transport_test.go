@@ -85,17 +85,21 @@ func (t simTransport) begin(ctx context.Context, req sdk.SyncRequest, progress f
 	}
 	i := slices.IndexFunc(w.dests, func(d *simDest) bool { return d.endpoint == req.Destination })
 	d := w.dests[i]
-	d.calls++
-	if d.calls > 1_000_000 {
+	chance, calls := d.endpoint.Path, &d.calls
+	if len(req.Changes) == 0 {
+		chance, calls = "ready "+chance, &d.readied
+	}
+	*calls++
+	if *calls > 1_000_000 {
 		panic("the engine calls the transport without end")
 	}
 	c := &simCall{
-		w: w, d: d, daemon: t.daemon, name: "send " + d.endpoint.Path, rng: w.rng(d.endpoint.Path, d.calls),
+		w: w, d: d, daemon: t.daemon, name: "send " + d.endpoint.Path, rng: w.rng(chance, *calls),
 		req: req, progress: progress, root: w.identity, approved: d.approved,
 	}
 	c.exclude, _ = filter.Parse(req.Exclude)
-	c.full = req.Changes[0].Path == "" && req.Changes[0].Scope == sdk.ScopeSubtree
-	w.note(c.name, "call %d: %s", d.calls, description(req))
+	c.full = slices.ContainsFunc(req.Changes, func(ch sdk.Change) bool { return ch.Path == "" && ch.Scope == sdk.ScopeSubtree })
+	w.note(c.name, "call %d: %s", *calls, description(req))
 	for _, other := range d.running {
 		switch {
 		case other.req.Beside == req.Beside:
@@ -229,6 +233,9 @@ func (c *simCall) sync(ctx context.Context) error {
 			}
 		}
 		return errAway
+	}
+	if len(c.req.Changes) == 0 {
+		return c.failWith // it was to make ready
 	}
 	if poison != "" && slices.ContainsFunc(c.req.Changes, func(ch sdk.Change) bool { return ch.Covers(poison) }) {
 		return errPlain

@@ -115,6 +115,7 @@ type simDest struct {
 	tree     simTree
 	running  []*simCall
 	calls    int       // ever
+	readied  int       // of those without changes, which are not among calls
 	ended    time.Time // the last call that was to change something
 	synced   int       // "in sync" was logged
 

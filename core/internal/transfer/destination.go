@@ -144,6 +144,7 @@ func (d *Destination) Run(ctx, abort context.Context) {
 	var wg sync.WaitGroup
 	large, abortLarge := turn.As(ctx, "large"), turn.As(abort, "large")
 	wg.Go(func() { d.large.run(large, abortLarge) })
+	d.makeReady(ctx)
 	d.main.run(ctx, abort)
 	wg.Wait()
 }

@@ -34,6 +34,13 @@ func (s *Slots) Set(n int) {
 	s.serve()
 }
 
+// limited reports whether there is a limit.
+func (s *Slots) limited() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all > 0
+}
+
 // take waits for a slot. It returns what gives it back, or nil when ctx ends first. It calls waits when it has to
 // wait, and again when that is over.
 func (s *Slots) take(ctx context.Context, bulk bool, waits func(bool)) (leave func()) {

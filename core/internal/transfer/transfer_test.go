@@ -27,6 +27,7 @@ type transport struct {
 	mu    sync.Mutex
 	calls []sdk.SyncRequest
 	reply func(ctx context.Context, call int, req sdk.SyncRequest) (sdk.Result, error)
+	ready func(ctx context.Context) error            // answers a request without changes, which is no call; nil = at once
 	lists func(req sdk.SyncRequest) []sdk.Difference // what a request with List is told; nil = nothing
 	tells func(req sdk.SyncRequest) sdk.Progress     // before the reply; nil = nothing
 	// during is what is told before the reply, until it is closed; nil = nothing.
@@ -34,6 +35,12 @@ type transport struct {
 }
 
 func (tr *transport) Sync(ctx context.Context, req sdk.SyncRequest, progress func(sdk.Progress)) (sdk.Result, error) {
+	if len(req.Changes) == 0 {
+		if tr.ready == nil {
+			return sdk.Result{}, nil
+		}
+		return sdk.Result{}, tr.ready(ctx)
+	}
 	tr.mu.Lock()
 	tr.calls = append(tr.calls, req)
 	n := len(tr.calls)
@@ -151,11 +158,11 @@ type nowhere struct{}
 func (nowhere) Load(string) (state.Sync, error) { return state.Sync{}, nil }
 func (nowhere) Save(string, state.Sync) error   { return nil }
 
-// start runs a destination in virtual time.
-func start(t *testing.T, reply func(context.Context, int, sdk.SyncRequest) (sdk.Result, error)) *fixture {
+// start runs a destination in virtual time, after the changes to its configuration.
+func start(t *testing.T, reply func(context.Context, int, sdk.SyncRequest) (sdk.Result, error), change ...func(*Config)) *fixture {
 	f := &fixture{transport: &transport{reply: reply}, log: &syncBuffer{}, source: t.TempDir(), watch: &fakeWatch{complete: true, prove: func(reached func()) { reached() }}, ended: make(chan struct{})}
 	f.record, f.mounts = record(), &fakeMounts{}
-	f.Destination = New(Config{
+	c := Config{
 		Sync: "s", Source: f.source, Destination: sdk.Endpoint{Path: "/dest"},
 		Delete:    true,
 		Transport: f.transport,
@@ -165,7 +172,11 @@ func start(t *testing.T, reply func(context.Context, int, sdk.SyncRequest) (sdk.
 		Mounts:    f.mounts,
 		Record:    f.record,
 		Logger:    hclog.New(&hclog.LoggerOptions{Output: f.log}),
-	})
+	}
+	for _, change := range change {
+		change(&c)
+	}
+	f.Destination = New(c)
 	ctx, stop := context.WithCancel(t.Context())
 	abortCtx, abort := context.WithCancel(t.Context())
 	f.stop, f.abort = stop, abort
