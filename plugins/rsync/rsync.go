@@ -18,8 +18,8 @@
 //
 // Before the first run to a destination, or when a request without changes asks to make ready for it, a dry run
 // probes what the rsync there can do (caps.go). All runs to one ssh destination share a connection that this
-// package starts and watches over (conn.go). While changes come, an rsync that has connected already waits for the
-// next list (standby.go).
+// package starts and watches over (conn.go), without an ssh of their own where it can be helped (standin_linux.go).
+// While changes come, an rsync that has connected already waits for the next list (standby.go).
 package rsync
 
 import (

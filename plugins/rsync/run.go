@@ -131,7 +131,7 @@ func (s *session) commonArgs(c caps) []string {
 		}
 	}
 	if s.shell != nil {
-		args = append(args, "--rsh="+joinShell(s.shell))
+		args = append(args, "--rsh="+joinShell(s.rsh()))
 		if !plainPath(s.req.Destination.Path) {
 			// rsync before 3.2.4 leaves the path to the remote shell to split.
 			args = append(args, "--protect-args")
@@ -289,7 +289,7 @@ func (s *session) rsync(ctx context.Context, args, list []string, out *outcome) 
 	}
 	sdk.Logger(ctx).Trace("run rsync", "args", args, "list", len(list))
 	spool := newSpool(&out.stdout)
-	p, err := run.Start(ctx, run.Command{
+	p, err := s.start(ctx, run.Command{
 		Path: s.t.program,
 		Args: args,
 		// The messages of rsync and ssh are read.

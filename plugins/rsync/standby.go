@@ -59,7 +59,7 @@ func (s *session) prepare(ctx context.Context, args []string) {
 		stdout:  gate{used: make(chan struct{})},
 		stderr:  gate{used: make(chan struct{})},
 	}
-	p, err := run.Start(s.t.ctx, run.Command{
+	p, err := s.start(s.t.ctx, run.Command{
 		Path:   s.t.program,
 		Args:   append(slices.Clone(args), "--", "/", target(s.req.Destination)),
 		Env:    []string{"LC_ALL=C"},

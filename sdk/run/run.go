@@ -42,6 +42,7 @@ type Command struct {
 	Stdin  io.Reader     // nil = empty; may be read from a little longer than the process lives
 	Stdout io.Writer     // nil = dropped; an *os.File is the process's own; any other is never called concurrently
 	Stderr io.Writer     // besides the tail in Exit; nil = dropped; never called concurrently
+	Files  []*os.File    // the process's descriptors from 3 on; its descendants inherit them
 	Grace  time.Duration // from SIGTERM to SIGKILL, and for descendants from the process's end to it; 0 = 2 s
 }
 
@@ -105,6 +106,7 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 		p.grace = defaultGrace
 	}
 	p.cmd.Dir = c.Dir
+	p.cmd.ExtraFiles = c.Files
 	p.cmd.Env = append(Environ(), c.Env...)
 	p.cmd.SysProcAttr = sysProcAttr()
 	stderr := io.Writer(p.tail)

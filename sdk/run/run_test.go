@@ -148,6 +148,23 @@ func TestOutputToFile(t *testing.T) {
 }
 
 // A reader that never ends keeps nobody waiting.
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	exit, err := run.Run(t.Context(), run.Command{Path: "sh", Args: []string{"-c", "echo text >&3"}, Files: []*os.File{w}})
+	_ = w.Close()
+	if err != nil || !exit.OK() {
+		t.Fatal(exit, err)
+	}
+	if text, err := io.ReadAll(r); string(text) != "text\n" || err != nil {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
 func TestStdinThatHangs(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
