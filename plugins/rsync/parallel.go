@@ -48,7 +48,7 @@ func (s *session) ahead(ctx context.Context, w work) (work, error) {
 	if err := s.probed(ctx); err != nil {
 		return work{}, err
 	}
-	p := pool{s: s, parts: split.parts, total: len(split.parts), size: max(1, len(split.parts)/maxRuns)}
+	p := pool{s: s, parts: split.parts, total: len(split.parts), schedule: newSchedule(len(split.parts), s.config.Parallel)}
 	if err := p.run(ctx); err != nil {
 		return work{}, err
 	}
@@ -152,15 +152,14 @@ func (o *outcome) entries(list []string) uint64 {
 	return n - min(n, uint64(len(list)+len(above)))
 }
 
-// pool brings the parts of a split comparison in step. Each run takes so many that to start it is a small part of what
-// it costs; towards the end less and less, so that all end at about the same time, however uneven the parts are.
+// pool brings the parts of a split comparison in step, as many at a time as its schedule says (parallel_schedule.go).
 type pool struct {
 	s     *session
 	total int
 
 	mu        sync.Mutex // guards all below, and what the session counts
 	parts     []string   // not begun
-	size      int        // how many parts the next run takes
+	schedule  schedule
 	done      int
 	again     [][]string // whose run died
 	unsettled []string
@@ -194,36 +193,13 @@ func (p *pool) next() (parts []string, tried bool) {
 	switch {
 	case p.err != nil:
 	case len(p.parts) > 0:
-		n := min(p.size, max(len(p.parts)/(2*p.s.config.Parallel), p.total/maxRuns), maxParts)
-		n = min(max(n, 1), len(p.parts))
+		n := p.schedule.next(len(p.parts))
 		parts, p.parts = p.parts[:n], p.parts[n:]
 	case len(p.again) > 0:
 		parts, p.again = p.again[0], p.again[1:]
 		tried = true
 	}
 	return parts, tried
-}
-
-const (
-	// maxRuns is the largest number of runs, more or less, unless they take long: of equal ones, the last ends
-	// at most so little after the others.
-	maxRuns = 64
-	// maxParts bounds the list of a run: rsync reads it in a tenth of a second.
-	maxParts = 4000
-	// A run should take between minRun and maxRun: connecting a far away host takes a tenth of the former, and
-	// who looks on learns something every few seconds.
-	minRun = 5 * time.Second
-	maxRun = 20 * time.Second
-)
-
-// learn adapts how many parts a run takes to what one took. p.mu is held.
-func (p *pool) learn(n int, took time.Duration) {
-	switch {
-	case took < minRun && n >= p.size:
-		p.size *= 2
-	case took > maxRun:
-		p.size = max(1, min(p.size, n/2))
-	}
 }
 
 // do brings parts in step with one run. One that dies is repeated, once: it may have been the only one.
@@ -258,7 +234,7 @@ func (p *pool) do(ctx context.Context, parts []string, tried bool) error {
 	}
 	p.entries += out.entries(parts)
 	p.done += len(parts)
-	p.learn(len(parts), time.Since(began))
+	p.schedule.learn(len(parts), time.Since(began))
 	p.s.count.advance(float64(p.done) / float64(p.total))
 	return nil
 }
