@@ -16,14 +16,16 @@ import (
 // deleted, or in which something went wrong. So deletions come after everything that was created, with one
 // limit for all, and failures are looked into in the usual way.
 //
-// It pays where an rsync waits. One has about a thousand files under way (MIN_FILECNT_LOOKAHEAD in its rsync.h), so
-// that latency bounds what it compares to some 1,000 files in a round trip. 200,000 files of 400 bytes in 1,000
-// directories, through ssh, on two cores that do both sides, with one run and with four:
+// It pays where an rsync waits. By itself one has about a thousand files under way (MIN_FILECNT_LOOKAHEAD in its
+// rsync.h), so that latency bounds what it compares to some 1,000 files in a round trip. One that lists at once what it is
+// to compare (--no-inc-recursive) has no such bound, but holds the whole list in memory, so the runs for parts do that up to
+// maxAtOnce. What bounds a first sync then is that ssh has 2 MiB of a run under way. 200,000 files of 1 KiB in 2,000
+// directories, through ssh, on two cores that do both sides and were otherwise idle, with one run and with four:
 //
 //	round trip   first sync          comparison
-//	0            8.0 s    6.6 s      2.0 s    3.5 s
-//	20 ms        9.7 s    9.0 s      6.4 s    4.1 s
-//	100 ms       23.9 s   16.2 s     22.9 s   13.4 s
+//	0            3.1 s    4.4 s      1.3 s    1.8 s
+//	20 ms        5.8 s    5.6 s      6.1 s    2.7 s
+//	100 ms       23.3 s   10.1 s     23.4 s   5.6 s
 //
 // So one run is the default, which is never the slower one where processors or a disk are the limit.
 
@@ -157,14 +159,23 @@ type pool struct {
 	s     *session
 	total int
 
+	taking sync.Mutex // held to take parts, before mu; to count what they hold takes a while
+	parts  []string   // not begun
+
 	mu        sync.Mutex // guards all below, and what the session counts
-	parts     []string   // not begun
 	schedule  schedule
 	done      int
 	again     [][]string // whose run died
 	unsettled []string
 	entries   uint64
 	err       error
+}
+
+// share is what one run of a pool takes.
+type share struct {
+	parts  []string
+	atOnce bool // it lists all they hold before it begins
+	tried  bool // it is the second try
 }
 
 // run returns when all parts are done, or with an error.
@@ -174,8 +185,8 @@ func (p *pool) run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for range p.s.config.Parallel {
 		wg.Go(func() {
-			for parts, tried := p.next(); parts != nil; parts, tried = p.next() {
-				if err := p.do(ctx, parts, tried); err != nil {
+			for sh := p.next(ctx); sh.parts != nil; sh = p.next(ctx) {
+				if err := p.do(ctx, sh); err != nil {
 					p.fail(err)
 					cancel()
 				}
@@ -186,25 +197,39 @@ func (p *pool) run(ctx context.Context) error {
 	return p.err
 }
 
-// next returns the parts for the next run, and whether they have been tried before; nil when nothing is left.
-func (p *pool) next() (parts []string, tried bool) {
+// next returns what the next run takes; without parts when nothing is left. A second try is incremental: the first may
+// have died for lack of memory.
+func (p *pool) next(ctx context.Context) share {
+	p.taking.Lock()
+	defer p.taking.Unlock()
+	n, again := p.wanted()
+	if n == 0 {
+		return share{parts: again, tried: true}
+	}
+	n, atOnce := p.s.fit(ctx, p.parts[:n])
+	sh := share{parts: p.parts[:n], atOnce: atOnce}
+	p.parts = p.parts[n:]
+	return sh
+}
+
+// wanted returns how many parts the next run should take, or when there are none left those of a run that died. p.taking
+// is held.
+func (p *pool) wanted() (n int, again []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.err != nil:
 	case len(p.parts) > 0:
-		n := p.schedule.next(len(p.parts))
-		parts, p.parts = p.parts[:n], p.parts[n:]
+		n = p.schedule.next(len(p.parts))
 	case len(p.again) > 0:
-		parts, p.again = p.again[0], p.again[1:]
-		tried = true
+		again, p.again = p.again[0], p.again[1:]
 	}
-	return parts, tried
+	return n, again
 }
 
 // do brings parts in step with one run. One that dies is repeated, once: it may have been the only one.
-func (p *pool) do(ctx context.Context, parts []string, tried bool) error {
-	parts = p.s.there(parts)
+func (p *pool) do(ctx context.Context, sh share) error {
+	parts := p.s.there(sh.parts)
 	var list []string
 	for _, part := range parts {
 		list = append(list, "./"+part)
@@ -214,6 +239,9 @@ func (p *pool) do(ctx context.Context, parts []string, tried bool) error {
 	}
 	j := p.s.treesJob(list)
 	j.flags = append(slices.Clone(j.flags), "--stats")
+	if sh.atOnce {
+		j.flags = append(j.flags, "--no-inc-recursive")
+	}
 	began := time.Now()
 	out, err := p.s.runAhead(ctx, j, p.count)
 	p.mu.Lock()
@@ -222,7 +250,7 @@ func (p *pool) do(ctx context.Context, parts []string, tried bool) error {
 	case err != nil:
 		return err
 	case out.ran():
-	case tried:
+	case sh.tried:
 		return p.s.failure(out)
 	default:
 		sdk.Logger(ctx).Debug("a part is tried once more", "err", p.s.failure(out))

@@ -1,6 +1,7 @@
 package rsync
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -21,6 +22,9 @@ const (
 	maxFiles = 1000
 	// maxDirectory is how much of a directory is read. One that holds more is not taken apart.
 	maxDirectory = 200_000
+	// maxAtOnce is how many entries a run may list at once. They take some 100 bytes each at both ends, so all runs that there
+	// may be take 120 MB.
+	maxAtOnce = 200_000
 )
 
 // partition is a comparison taken apart: nothing is in two of its parts, and everything that is in none lies directly in one
@@ -88,10 +92,11 @@ func (s *session) list(dir string) listing {
 	for l.entries < maxDirectory {
 		entries, err := f.ReadDir(1000)
 		for _, e := range entries {
-			p := path.Join(dir, e.Name())
-			switch {
-			case !e.IsDir():
+			if !e.IsDir() {
 				l.files++
+				continue
+			}
+			switch p := path.Join(dir, e.Name()); {
 			case checkPath(p) != "":
 				return l
 			case !s.filter.Excluded(p, true):
@@ -105,6 +110,36 @@ func (s *session) list(dir string) listing {
 		}
 	}
 	return l
+}
+
+// fit returns how many of the parts go in one run, one at least, and whether that may list all they hold at once.
+func (s *session) fit(ctx context.Context, parts []string) (n int, atOnce bool) {
+	left, atOnce := s.t.maxAtOnce, true
+	for i, part := range parts {
+		held, whole := s.holds(ctx, part, left)
+		if held > left {
+			return max(i, 1), atOnce && i > 0
+		}
+		left -= held
+		atOnce = atOnce && whole
+	}
+	return len(parts), atOnce
+}
+
+// holds counts the entries of a subtree, those excluded too but not what is in them. It reads little more than tells that
+// there are more than most. False means that something cannot be read, or ctx has ended.
+func (s *session) holds(ctx context.Context, dir string, most int) (n int, whole bool) {
+	n = 1
+	for queue := []string{dir}; len(queue) > 0 && n <= most; {
+		last := len(queue) - 1
+		l := s.list(queue[last])
+		queue = append(queue[:last], l.dirs...)
+		n += l.entries
+		if !l.whole || ctx.Err() != nil {
+			return n, false
+		}
+	}
+	return n, true
 }
 
 // openDir opens a directory of the source. One that was replaced by a link to another one is none.

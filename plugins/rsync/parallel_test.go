@@ -1,6 +1,7 @@
 package rsync
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -61,6 +62,7 @@ func TestParallelChurn(t *testing.T) {
 				c.LogOnFailure(t)
 				rng := rand.New(rand.NewPCG(seed, 2))
 				for range churnRounds {
+					f.tr.maxAtOnce = rng.IntN(50)
 					c.Run(1 + rng.IntN(100))
 					f.sync(subtrees("")...)
 					f.equal(diffOptions(mode.caps))
@@ -106,21 +108,26 @@ func TestParallelHostileNames(t *testing.T) {
 // What is excluded stays as it is on both sides, wherever a comparison is taken apart.
 func TestParallelExcludes(t *testing.T) {
 	t.Parallel()
-	var all [2]*fixture
+	var all [3]*fixture
 	for i := range all {
 		f := local(t)
 		f.req.Exclude = []string{"/a/cache/", "*.tmp", "/top", "+ keep/", "b/*/"}
 		f.parallel()
-		f.config().Parallel = 1 + 2*i
+		switch i {
+		case 0:
+			f.config().Parallel = 1
+		case 1:
+			f.tr.maxAtOnce = 0
+		}
 		f.write(f.src, "a/1/x", "a/cache/x", "a/1/cache/x", "a/x.tmp", "b/keep/x", "b/no/x", "c/b/no/x", "c/b/keep/x", "top/x/y", "c/top/x")
 		f.write(f.dst, "a/cache/kept", "b/no/kept", "top/kept", "c/gone/x", "a/1/gone", "a/1/kept.tmp")
 		f.sync(subtrees("")...)
 		all[i] = f
+		if diff, err := tree.Diff(all[0].dst, f.dst, tree.Options{IgnoreTimes: true}); err != nil || diff != "" {
+			t.Errorf("%v\n%s", err, diff)
+		}
 	}
-	if diff, err := tree.Diff(all[0].dst, all[1].dst, tree.Options{IgnoreTimes: true}); err != nil || diff != "" {
-		t.Errorf("%v\n%s", err, diff)
-	}
-	f := all[1]
+	f := all[2]
 	for _, p := range []string{"a/cache/kept", "b/no/kept", "top/kept", "a/1/kept.tmp", "a/1/cache/x", "b/keep/x", "c/top/x"} {
 		if !f.exists(p) {
 			t.Errorf("%q is not there", p)
@@ -130,6 +137,86 @@ func TestParallelExcludes(t *testing.T) {
 		if f.exists(p) {
 			t.Errorf("%q is there", p)
 		}
+	}
+}
+
+// A run lists at once what it holds, up to a bound. What is more goes alone and incrementally.
+func TestParallelAtOnce(t *testing.T) {
+	t.Parallel()
+	f := local(t)
+	f.parallel()
+	f.tr.maxAtOnce = 10
+	f.write(f.src, hostileDirs()...)
+	for i, name := range tree.HostileNames() {
+		for j := range f.tr.maxAtOnce * (i % 2) {
+			f.write(f.src, fmt.Sprintf("%s/%d/file", name, j))
+		}
+	}
+	lists := t.TempDir()
+	f.wrap(`case "$*" in *--recursive*--stats*--files-from=-*)
+		case "$*" in *--no-inc-recursive*) kind=once ;; *) kind=incremental ;; esac
+		list=$(mktemp '` + lists + `/'$kind.XXXXXX); cat >"$list"; exec "$rsync" "$@" <"$list" ;;
+	esac; exec "$rsync" "$@"`)
+	f.sync(subtrees("")...)
+	f.equal(tree.Options{})
+	files, err := os.ReadDir(lists)
+	f.must(err)
+	seen, kinds := map[string]bool{}, map[bool]int{}
+	for _, file := range files {
+		text, err := os.ReadFile(filepath.Join(lists, file.Name()))
+		f.must(err)
+		parts := strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
+		entries := 0
+		for _, part := range parts {
+			if seen[part] {
+				t.Errorf("%q is in two runs", part)
+			}
+			seen[part] = true
+			entries += 1 + count(t, filepath.Join(f.src, part))
+		}
+		once := strings.HasPrefix(file.Name(), "once")
+		kinds[once]++
+		if once != (entries <= f.tr.maxAtOnce) || !once && len(parts) > 1 {
+			t.Errorf("%s: %d entries in %q", file.Name(), entries, parts)
+		}
+	}
+	if kinds[true] == 0 || kinds[false] == 0 {
+		t.Errorf("%v", kinds)
+	}
+}
+
+// What a part holds is counted as far as is needed.
+func TestFit(t *testing.T) {
+	t.Parallel()
+	f := local(t)
+	f.req.Exclude = []string{"cache/"}
+	f.write(f.src, "a/1", "b/1/2/3", "c/cache/1/2", "c/x", "d/1", "d/2", "d/3", "d/4", "d/5/6", "far/1/2/3/4/5/6")
+	f.must(os.Symlink("../d", filepath.Join(f.src, "a/link")))
+	s, err := f.tr.open(f.req, nil)
+	f.must(err)
+	f.tr.maxAtOnce = 6
+	for _, tt := range []struct {
+		parts  []string
+		want   int
+		atOnce bool
+	}{
+		{[]string{"a"}, 1, true},
+		{[]string{"a", "c"}, 2, true},  // 3 and 3
+		{[]string{"a", "b"}, 1, true},  // 3 and 4
+		{[]string{"d", "a"}, 1, false}, // 7
+		{[]string{"far", "gone"}, 1, false},
+		{[]string{"gone", "a"}, 2, false},
+		{[]string{"a", "gone", "b"}, 2, false},
+	} {
+		n, atOnce := s.fit(t.Context(), tt.parts)
+		if n != tt.want || atOnce != tt.atOnce {
+			t.Errorf("%q: %d, %v", tt.parts, n, atOnce)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if n, atOnce := s.fit(ctx, []string{"a"}); n != 1 || atOnce {
+		t.Errorf("after the end: %d, %v", n, atOnce)
 	}
 }
 

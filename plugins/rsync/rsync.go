@@ -42,6 +42,7 @@ type transport struct {
 	cancel    context.CancelFunc
 	program   string // what is run as rsync; tests put others in its place
 	minSplit  int    // entries of a comparison that is split; tests choose less
+	maxAtOnce int    // entries that a run of a split comparison lists at once; tests choose less
 	minRename int64  // what a rename at the far end has to spare; tests choose less
 
 	measureAfter time.Duration // see session.measure; tests choose less
@@ -78,6 +79,7 @@ func newTransport() *transport {
 	t := &transport{
 		program:   "rsync",
 		minSplit:  minEntries,
+		maxAtOnce: maxAtOnce,
 		minRename: defaultMinRename, measureAfter: measureAfter, maxSilence: maxSilence,
 		conns: map[peer]*conn{}, caps: map[peer]probedCaps{}, standbys: map[peer]*standby{}, mute: map[peer]*run.Process{},
 		removals: map[peer]map[string]bool{}, known: map[peer]bool{},
