@@ -114,22 +114,22 @@ func (in *standIn) serve() {
 	if !ok {
 		return
 	}
-	session, err := dialMux(in.socket)
+	m, err := dialMux(in.socket)
 	if err != nil {
 		return
 	}
-	defer session.Close()
+	defer m.Close()
 	go func() {
 		child.wait()
-		_ = session.Close()
+		_ = m.Close()
 	}()
-	if child.lend(standInFiles, func(files [3]int) error { return session.run(command, in.env, files) }) != nil {
+	if child.lend(standInFiles, func(files [3]int) error { return m.run(command, in.env, files) }) != nil {
 		return
 	}
 	if _, err := in.ours.Write([]byte(standInTaken)); err != nil {
 		return
 	}
-	_, _ = fmt.Fprintln(in.ours, session.wait()) // who is gone needs no status
+	_, _ = fmt.Fprintln(in.ours, m.wait()) // who is gone needs no status
 }
 
 // command returns what the far end is to run: it follows the host's name, which follows what rsync was told to start,
