@@ -42,7 +42,7 @@ install: ## install filewatch to $(PREFIX)/bin, built before if it is not yet
 	install -D -m 0755 bin/filewatch $(DESTDIR)$(PREFIX)/bin/filewatch
 
 .PHONY: bench
-bench: need-bench build ## measure filewatch beside the script, lsyncd and rsync, into docs/benchmarks.md: a quarter of an hour
+bench: need-bench build ## measure filewatch beside the script, lsyncd and rsync, into docs/benchmarks.md: about half an hour
 	$(GO) build -trimpath -o bin/bench ./core/internal/bench
 	bin/bench bin/filewatch docs
 

@@ -30,7 +30,7 @@ type tuning struct {
 // another file system.
 var production = tuning{
 	queueLimit: 32 << 20, // some 500,000 events
-	check:      10 * time.Second,
+	check:      time.Minute,
 	probe:      5 * time.Second,
 }
 

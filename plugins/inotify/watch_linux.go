@@ -30,7 +30,7 @@ type tuning struct {
 var production = tuning{
 	queueLimit: 32 << 20, // some 700,000 events, 40 times what the kernel holds by default
 	tidy:       100 * time.Millisecond,
-	check:      10 * time.Second,
+	check:      time.Minute,
 	retry:      30 * time.Second,
 }
 

@@ -127,7 +127,7 @@ func TestSSHCommand(t *testing.T) {
 		Options: map[string]string{"ConnectTimeout": "3", "AddressFamily": "inet"},
 	}, sdk.Endpoint{Port: 1})
 	want := "sshpass|-e|ssh|-oBatchMode=yes|-oControlMaster=no|-oControlPersist=no|-oAddressFamily=inet|-oConnectTimeout=3|" +
-		"-oConnectTimeout=10|-oServerAliveInterval=5|-oServerAliveCountMax=3|-oCompression=no|-oLogLevel=ERROR|-oClearAllForwardings=yes|-T|-x|" +
+		"-oConnectTimeout=10|-oServerAliveInterval=15|-oServerAliveCountMax=1|-oCompression=no|-oLogLevel=ERROR|-oClearAllForwardings=yes|-T|-x|" +
 		"-p|2222|-i|/home/u/my keys/it's|-F|/home/u/c"
 	if strings.Join(got, "|") != want {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, "|"), want)

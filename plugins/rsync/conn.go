@@ -26,7 +26,7 @@ const (
 	openTimeout = 30 * time.Second
 	// masterGrace: ssh ends at once on SIGTERM; the plugin as a whole has a second.
 	masterGrace = 500 * time.Millisecond
-	// maxSilence is how long a master may take to answer. About as soon it finds out that the far end is silent.
+	// maxSilence is how long a master may take to answer. That the far end is silent it finds out by itself.
 	maxSilence = 15 * time.Second
 )
 
@@ -238,8 +238,9 @@ func sshCommand(cfg sshConfig, e sdk.Endpoint) []string {
 	}
 	command = append(command,
 		"-oConnectTimeout=10",
-		// Three unanswered messages end a dead connection: 20 s at most.
-		"-oServerAliveInterval=5", "-oServerAliveCountMax=3",
+		// A dead connection ends after 30 s of silence, by one unanswered message: each takes a millisecond of
+		// processor time here and there, also of those that have nothing to do.
+		"-oServerAliveInterval=15", "-oServerAliveCountMax=1",
 		// rsync's own compression is better.
 		"-oCompression=no",
 		// Banners and notes would be taken for messages of rsync.

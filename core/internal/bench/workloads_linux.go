@@ -21,7 +21,7 @@ var (
 		rounds: 4, changes: 20,
 		small: shape{10, 1, 100}, large: shape{100, 100, 100}, flat: shape{1, 1, 100_000},
 		burst: 5000, rename: 1 << 30, travel: 2 << 30, calm: 30, first: shape{100, 20, 100},
-		idle: []int{1000, 100_000}, idleTime: 10 * time.Second,
+		idle: []int{1000, 100_000}, idleTime: time.Minute,
 	}
 	quick = scale{
 		rounds: 1, changes: 3,

@@ -21,7 +21,7 @@ import (
 
 // recheck is how often the mounts are looked at where the kernel does not tell that they changed, and how
 // often it is looked whether a mount point that is held has been removed.
-const recheck = 10 * time.Second
+const recheck = time.Minute
 
 // Points returns the paths below root, relative to it, where something is mounted.
 func Points(root string) []string {

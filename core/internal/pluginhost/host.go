@@ -57,12 +57,12 @@ type timing struct {
 	// start is how long a process may take until it is ready. A Go plugin takes 50 ms; an interpreter
 	// on a loaded small machine takes seconds.
 	start time.Duration
-	// healthInterval and healthTimeout bound how long a process that hangs goes unnoticed, to 20 s.
+	// healthInterval and healthTimeout bound how long a process that hangs goes unnoticed, to 70 s. Each call
+	// wakes the daemon and the process, and is most of what they do when nothing changes.
 	healthInterval, healthTimeout time.Duration
 	// validate is how long a plugin may judge a configuration, for which it opens no connection.
 	validate time.Duration
-	// healthy is how long a process must have run for its death to count as the first: it has then
-	// answered a health call.
+	// healthy is how long a process must have run for its death to count as the first.
 	healthy time.Duration
 	// backoffMin and backoffMax bound the wait before the next start.
 	backoffMin, backoffMax time.Duration
@@ -70,7 +70,7 @@ type timing struct {
 
 var defaultTiming = timing{
 	start:          15 * time.Second,
-	healthInterval: 10 * time.Second,
+	healthInterval: time.Minute,
 	healthTimeout:  5 * time.Second,
 	validate:       10 * time.Second,
 	healthy:        15 * time.Second,
