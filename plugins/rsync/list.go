@@ -21,13 +21,14 @@ type lstat func(path string) (mode fs.FileMode, size int64, err error)
 
 // work is a request taken apart, by what the file system holds now.
 type work struct {
-	full    bool    // compare all; then the rest is empty
-	root    bool    // the root's own attributes
-	entries []entry // for a run with a path list, sorted
-	trees   []string
-	levels  []string          // directories of which only what lies directly in them is compared
-	large   []string          // files that are left out because of their size, sorted
-	failed  map[string]string // paths that cannot be handled, with the reason
+	full     bool    // compare all; then the rest is empty
+	root     bool    // the root's own attributes
+	entries  []entry // for a run with a path list, sorted
+	trees    []string
+	levels   []string          // directories of which only what lies directly in them is compared
+	unfolded bool              // all that is in the trees is among the entries
+	large    []string          // files that are left out because of their size, sorted
+	failed   map[string]string // paths that cannot be handled, with the reason
 }
 
 // entry is a path of a list.

@@ -256,7 +256,13 @@ func TestMaxDeleteWhileDestinationGrows(t *testing.T) {
 		f.write(f.src, "a")
 		f.write(f.dst, "gone/1", "a")
 		f.force(allCaps)
-		f.wrap(`for a; do case $a in --max-delete=[1-9]*) touch '` + f.dst + `'/gone/2 '` + f.dst + `'/gone/3 '` + f.dst + `'/gone/4;; esac; done; exec "$rsync" "$@"`)
+		grown := filepath.Join(t.TempDir(), "grown")
+		f.wrap(`counts=
+for a; do case $a in --dry-run|--max-delete=0) counts=1;; esac; done
+"$rsync" "$@"
+code=$?
+[ ! "$counts" -o -e ` + grown + ` ] || touch ` + grown + ` '` + f.dst + `'/gone/2 '` + f.dst + `'/gone/3 '` + f.dst + `'/gone/4
+exit $code`)
 		res := f.sync(changes...)
 		if res.Deleted != 3 || res.Withheld.Count != 2 {
 			t.Errorf("%+v", res)

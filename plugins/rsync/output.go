@@ -57,6 +57,9 @@ type output struct {
 	listSize int              // of their paths
 }
 
+// differs reports whether a dry run found anything to do.
+func (o *output) differs() bool { return len(o.paths) > 0 || len(o.extra) > 0 || o.keptCount > 0 }
+
 func (o *output) Write(p []byte) (int, error) {
 	o.lines.split(p, o.line)
 	if o.progress != nil && (o.listSize >= maxList || time.Since(o.reported) >= progressEvery) {

@@ -78,6 +78,8 @@ type job struct {
 	gone []string
 	// told is how many entries are gone by what the changes say, those of directories included.
 	told int
+	// sent is set when all that the source has of it has been sent before: it is to remove the rest.
+	sent bool
 	// unfolded are the directories of the list that may be new, because they are of a subtree.
 	unfolded map[string]bool
 }
@@ -146,6 +148,7 @@ func (s *session) pathsJob(entries []entry) job {
 		list:     lines(entries, s.caps.missingArgs),
 		shallow:  true,
 		compares: s.req.Delete && comparesDirs(entries, s.caps.missingArgs),
+		sent:     true,
 		unfolded: map[string]bool{},
 	}
 	for _, e := range entries {
@@ -153,9 +156,11 @@ func (s *session) pathsJob(entries []entry) job {
 		case e.state.gone():
 			j.gone = append(j.gone, e.path)
 			j.told += e.told()
+			continue
 		case e.unfolded && e.state == stateDir:
 			j.unfolded[e.path] = true
 		}
+		j.sent = false
 	}
 	// A file may grow after it was looked at.
 	j.flags = append(j.flags, s.sizeArgs()...)
@@ -245,6 +250,10 @@ func (s *session) runOn(ctx context.Context, args []string, j job, m mode) (*out
 			return out, err
 		}
 	}
+	own := s.leavingVanished(args, j)
+	if out, err := s.runPrestarted(ctx, own, j, m); out != nil || err != nil {
+		return out, err
+	}
 	out := s.outcome(m)
 	// What it removes in earnest was never the source's.
 	out.stdout.listing = out.stdout.listing && !(j.sweeps && !m.dry)
@@ -252,7 +261,7 @@ func (s *session) runOn(ctx context.Context, args []string, j job, m mode) (*out
 	if j.full && out.counted && !m.dry {
 		measured = s.measured(ctx, &out.stdout)
 	}
-	err := s.rsync(ctx, s.leavingVanished(args, j), j.list, out)
+	err := s.rsync(ctx, own, j.list, out)
 	measured()
 	s.presume(j, out)
 	if err != nil {

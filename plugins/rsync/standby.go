@@ -40,7 +40,7 @@ type standby struct {
 	list    lateReader
 	stdout  gate
 	stderr  gate
-	expiry  *time.Timer
+	expiry  *time.Timer // nil unless it is in the transport's books
 }
 
 // prepare starts a standby that will take runs with these arguments, which end before the source. One
@@ -50,6 +50,22 @@ func (s *session) prepare(ctx context.Context, args []string) {
 	if s.req.Beside || s.config.Standby <= 0 || s.config.Timeout < minStandbyTimeout || s.source() == "" || ctx.Err() != nil {
 		return
 	}
+	b, err := s.wait(s.t.ctx, args, "/")
+	if err != nil {
+		sdk.Logger(ctx).Debug("no rsync on standby", "destination", s.req.Destination.String(), "err", err)
+		return
+	}
+	quiet := s.config.Standby
+	if b.daemon {
+		quiet = min(quiet, maxDaemonStandby)
+	}
+	if old := s.t.keepStandby(s.peer(), b, quiet); old != nil {
+		old.drop()
+	}
+}
+
+// wait starts an rsync that waits for its list, with arguments that end before the source, until ctx ends.
+func (s *session) wait(ctx context.Context, args []string, source string) (*standby, error) {
 	b := &standby{
 		args:    args,
 		daemon:  s.req.Destination.Scheme == schemeDaemon,
@@ -59,26 +75,16 @@ func (s *session) prepare(ctx context.Context, args []string) {
 		stdout:  gate{used: make(chan struct{})},
 		stderr:  gate{used: make(chan struct{})},
 	}
-	p, err := s.start(s.t.ctx, run.Command{
+	p, err := s.start(ctx, run.Command{
 		Path:   s.t.program,
-		Args:   append(slices.Clone(args), "--", "/", target(s.req.Destination)),
+		Args:   append(slices.Clone(args), "--", source, target(s.req.Destination)),
 		Env:    []string{"LC_ALL=C"},
 		Stdin:  &b.list,
 		Stdout: &b.stdout,
 		Stderr: &b.stderr,
 	})
-	if err != nil {
-		sdk.Logger(ctx).Debug("no rsync on standby", "destination", s.req.Destination.String(), "err", err)
-		return
-	}
 	b.process = p
-	quiet := s.config.Standby
-	if b.daemon {
-		quiet = min(quiet, maxDaemonStandby)
-	}
-	if old := s.t.keepStandby(s.peer(), b, quiet); old != nil {
-		old.drop()
-	}
+	return b, err
 }
 
 // keepStandby enters b in the transport's books for a time. It returns what has to be dropped for it: b
@@ -121,11 +127,16 @@ func (s *session) standby(args []string) *standby {
 		return nil
 	}
 	b.expiry.Stop()
-	if !slices.Equal(b.args, args) || b.master != s.master() || !b.alive() {
+	if !s.fits(b, args) {
 		b.drop()
 		return nil
 	}
 	return b
+}
+
+// fits reports whether b can be trusted with a run with these arguments.
+func (s *session) fits(b *standby, args []string) bool {
+	return slices.Equal(b.args, args) && b.master == s.master() && b.alive()
 }
 
 // master is the shared connection that the session's runs use now.
@@ -190,11 +201,6 @@ func (s *session) runStandby(ctx context.Context, args []string, j job, m mode) 
 		return nil, nil
 	}
 	sdk.Logger(ctx).Trace("run rsync on standby", "list", len(list))
-	out := s.outcome(m)
-	b.stdout.open(&out.stdout)
-	b.stderr.open(&out.messages)
-	b.list.give(list)
-	started := time.Now()
 	var next sync.WaitGroup
 	next.Go(func() {
 		// Not sooner: it would take the processor from what is urgent.
@@ -208,9 +214,9 @@ func (s *session) runStandby(ctx context.Context, args []string, j job, m mode) 
 		}
 		s.prepare(ctx, args)
 	})
-	err := s.await(ctx, b.process, out)
+	started := time.Now()
+	out, err := s.give(ctx, b, list, j, m)
 	next.Wait()
-	s.presume(j, out)
 	if err != nil {
 		return nil, err
 	}
@@ -223,11 +229,27 @@ func (s *session) runStandby(ctx context.Context, args []string, j job, m mode) 
 	return out, nil
 }
 
+// give has b run a job, with its list.
+func (s *session) give(ctx context.Context, b *standby, list []string, j job, m mode) (*outcome, error) {
+	out := s.outcome(m)
+	b.stdout.open(&out.stdout)
+	b.stderr.open(&out.messages)
+	b.list.give(list)
+	err := s.await(ctx, b.process, out)
+	s.presume(j, out)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // drop ends a standby that was not used, the hard way: nothing is under way, and on SIGTERM rsync takes half
 // a second. It must not see the end of its list, for it would make the destination directory if that is
 // missing.
 func (b *standby) drop() {
-	b.expiry.Stop()
+	if b.expiry != nil {
+		b.expiry.Stop()
+	}
 	b.process.Kill()
 	go func() {
 		b.process.Wait()

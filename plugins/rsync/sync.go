@@ -41,6 +41,7 @@ type session struct {
 	overMore  bool              // there were too many to remember
 	made      map[string]bool   // directories of subtrees that the destination did not have
 	vanished  map[string]bool   // from the source, while they were looked at or sent
+	started   []*standby        // by prestart
 }
 
 // peer is what the session's connection and probe are kept under.
@@ -52,6 +53,7 @@ func (t *transport) Sync(ctx context.Context, req sdk.SyncRequest, progress func
 	if err != nil {
 		return sdk.Result{}, err
 	}
+	defer s.dropPrestarted()
 	if err := s.sync(ctx); err != nil {
 		if ctx.Err() == nil {
 			// What was known about the far end may be what is wrong.
@@ -168,13 +170,17 @@ func (s *session) round(ctx context.Context, changes []sdk.Change, last bool) ([
 	w = s.unfold(w)
 	s.count.expect(w.amount())
 	var again []sdk.Change
-	for _, step := range s.steps(w) {
+	steps := s.steps(w)
+	for i, step := range steps {
 		if err := s.probed(ctx); err != nil {
 			return nil, err
 		}
 		j, needed := step.job()
 		if !needed {
 			continue
+		}
+		if i == 0 {
+			s.prestartAll(ctx, steps[1:], len(w.entries))
 		}
 		more, err := s.do(ctx, j, step.blame, last)
 		if err != nil {

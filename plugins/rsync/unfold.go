@@ -29,6 +29,7 @@ func (s *session) unfold(w work) work {
 			return w
 		}
 	}
+	w.unfolded = true
 	w.entries = append(w.entries, entries...)
 	slices.SortFunc(w.entries, func(a, b entry) int { return strings.Compare(a.path, b.path) })
 	return w
