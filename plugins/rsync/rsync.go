@@ -9,7 +9,8 @@
 //
 // What appeared is sent before what is gone is removed. A first run removes single entries only; where
 // directories have to go with what is in them, a second run does it, when it is known that this is within
-// the request's limit. When the changes tell what was in them, one run does both.
+// the request's limit. When the changes tell what was in them, one run does both. Near the limit, a dry run
+// counts first. Runs that are certain to follow are started with the first one (prestart.go).
 //
 // A file appears under its name when it is complete: rsync writes .NAME.XXXXXX beside it. What a killed rsync
 // left there goes with the next try (leftovers.go).
