@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/filewatch/filewatch/sdk/wire/pluginpb"
 )
 
 // verdict replaces the error of a call on a process that is gone. What gRPC makes of the end depends
@@ -33,7 +36,27 @@ func (g *generation) streamCall(ctx context.Context, desc *grpc.StreamDesc, cc *
 	if err != nil {
 		return nil, g.verdict(err)
 	}
+	if method == pluginpb.TransportService_Sync_FullMethodName {
+		go g.askDuring(s.Context()) // which ends with the call
+	}
 	return &stream{s, g}, nil
+}
+
+// askDuring has the process asked now and then whether it answers, until ctx ends: somebody waits for it.
+func (g *generation) askDuring(ctx context.Context) {
+	ticker := time.NewTicker(g.timing.callInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case g.ask <- struct{}{}:
+		default:
+		}
+	}
 }
 
 type stream struct {

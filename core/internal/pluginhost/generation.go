@@ -31,7 +31,9 @@ type generation struct {
 	health  grpc_health_v1.HealthClient
 	desc    sdk.Description
 	started time.Time
-	stdout  lineWriter // what comes by way of gRPC
+	timing  timing
+	ask     chan struct{} // capacity 1: wants a health call
+	stdout  lineWriter    // what comes by way of gRPC
 	stderr  lineWriter
 
 	done chan struct{} // closed when the process has ended; err is set then
@@ -61,6 +63,8 @@ func (h *Host) start(ctx context.Context, program Program, log hclog.Logger) (_ 
 		dir:     dir,
 		proc:    newProcess(program.Name, exe, h.environ(dir), out, h.starter),
 		started: time.Now(),
+		timing:  h.timing,
+		ask:     make(chan struct{}, 1),
 		stdout:  lineWriter{emit: out.stdout},
 		stderr:  lineWriter{emit: out.stderr},
 		done:    make(chan struct{}),
@@ -88,7 +92,7 @@ func (h *Host) start(ctx context.Context, program Program, log hclog.Logger) (_ 
 		g.release()
 		return nil, err
 	}
-	g.wg.Go(func() { g.checkHealth(h.timing.healthInterval, h.timing.healthTimeout) })
+	g.wg.Go(g.checkHealth)
 	return g, nil
 }
 
@@ -159,14 +163,16 @@ func (g *generation) connect(ctx context.Context, h *Host, name string) error {
 }
 
 // checkHealth ends a process that runs but does not answer.
-func (g *generation) checkHealth(interval, timeout time.Duration) {
+func (g *generation) checkHealth() {
 	ctx, cancel := untilClosed(g.proc.exited)
 	defer cancel()
-	ticker := time.NewTicker(interval)
+	timeout := g.timing.healthTimeout
+	ticker := time.NewTicker(g.timing.healthInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
+		case <-g.ask:
 		case <-ctx.Done():
 			return
 		}

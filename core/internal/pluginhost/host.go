@@ -57,9 +57,10 @@ type timing struct {
 	// start is how long a process may take until it is ready. A Go plugin takes 50 ms; an interpreter
 	// on a loaded small machine takes seconds.
 	start time.Duration
-	// healthInterval and healthTimeout bound how long a process that hangs goes unnoticed, to 70 s. Each call
-	// wakes the daemon and the process, and is most of what they do when nothing changes.
-	healthInterval, healthTimeout time.Duration
+	// healthInterval and healthTimeout bound how long a process that hangs goes unnoticed, to 70 s, and
+	// callInterval to 20 s while a transfer is under way. Each health call wakes the daemon and the process, and is
+	// most of what they do when nothing changes.
+	healthInterval, callInterval, healthTimeout time.Duration
 	// validate is how long a plugin may judge a configuration, for which it opens no connection.
 	validate time.Duration
 	// healthy is how long a process must have run for its death to count as the first.
@@ -71,6 +72,7 @@ type timing struct {
 var defaultTiming = timing{
 	start:          15 * time.Second,
 	healthInterval: time.Minute,
+	callInterval:   10 * time.Second,
 	healthTimeout:  5 * time.Second,
 	validate:       10 * time.Second,
 	healthy:        15 * time.Second,

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -385,25 +386,64 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	}
 }
 
+// A process that does not answer is ended: soon while a transfer waits for it, and in time without one.
 func TestStoppedPluginIsReplaced(t *testing.T) {
-	timing := testTiming()
-	timing.healthInterval, timing.healthTimeout = 50*time.Millisecond, time.Second
-	h, _ := newTestHost(t, timing)
-	l := lease(t, h, "steady")
-	call := hang(t, l)
-	if err := syscall.Kill(l.PID(), syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
+	for name, busy := range map[string]bool{"busy": true, "idle": false} {
+		t.Run(name, func(t *testing.T) {
+			timing := testTiming()
+			timing.healthInterval, timing.callInterval, timing.healthTimeout = 50*time.Millisecond, time.Hour, time.Second
+			if busy {
+				timing.healthInterval, timing.callInterval = timing.callInterval, timing.healthInterval
+			}
+			h, _ := newTestHost(t, timing)
+			l := lease(t, h, "steady")
+			var call <-chan error
+			if busy {
+				call = hang(t, l)
+			}
+			if err := syscall.Kill(l.PID(), syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			soon(t, "Done", l.Done(), 20*time.Second)
+			if want := "it did not answer a health call within 1s"; l.Err() == nil || l.Err().Error() != want {
+				t.Errorf("Err = %v, want %q", l.Err(), want)
+			}
+			if busy {
+				if err := soon(t, "the end of the call", call, time.Second); !sdk.IsUnavailable(err) {
+					t.Errorf("call under way: %v, want unavailable", err)
+				}
+			}
+			if next := lease(t, h, "steady"); next.PID() == l.PID() {
+				t.Error("the stopped process was lent out again")
+			}
+		})
 	}
-	soon(t, "Done", l.Done(), 20*time.Second)
-	if want := "it did not answer a health call within 1s"; l.Err() == nil || l.Err().Error() != want {
-		t.Errorf("Err = %v, want %q", l.Err(), want)
-	}
-	if err := soon(t, "the end of the call", call, time.Second); !sdk.IsUnavailable(err) {
-		t.Errorf("call under way: %v, want unavailable", err)
-	}
-	if next := lease(t, h, "steady"); next.PID() == l.PID() {
-		t.Error("the stopped process was lent out again")
-	}
+}
+
+// Only while a call is under way is there more to ask.
+func TestAskDuring(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &generation{timing: timing{callInterval: 10 * time.Second}, ask: make(chan struct{}, 1)}
+		asked := func(d time.Duration) (n int) {
+			for end := time.After(d); ; {
+				select {
+				case <-g.ask:
+					n++
+				case <-end:
+					return n
+				}
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go g.askDuring(ctx)
+		if n := asked(35 * time.Second); n != 3 {
+			t.Errorf("asked %d times within 35 s, want 3", n)
+		}
+		cancel()
+		if n := asked(time.Hour); n != 0 {
+			t.Errorf("asked %d times after the call", n)
+		}
+	})
 }
 
 func TestNoise(t *testing.T) {
