@@ -28,12 +28,13 @@ func (f *fixture) parallel() {
 	f.tr.minSplit = 8
 }
 
-// runs records the rsync runs of a fixture: a line with the arguments when one begins and "end" when it has ended.
+// runs records the rsync runs of a fixture in "$log": a line with the arguments when one begins, before the script, and
+// "end" when it has ended.
 func (f *fixture) runs(script string) (lines func() []string) {
 	f.t.Helper()
 	log := filepath.Join(f.t.TempDir(), "runs")
 	// One write a line, for several begin at once.
-	f.wrap(`line=$(echo "$*" | tr '\n' ' '); echo "$line" >>'` + log + `'; ` + script + `"$rsync" "$@"; code=$?; echo end >>'` + log + `'; exit $code`)
+	f.wrap(`log='` + log + `'; line=$(echo "$*" | tr '\n' ' '); echo "$line" >>"$log"; ` + script + `"$rsync" "$@"; code=$?; echo end >>"$log"; exit $code`)
 	return func() []string {
 		text, err := os.ReadFile(log)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -11,15 +11,15 @@ import (
 // be done before: those that are certain to follow are started with the first one, and wait for their lists as a standby
 // does. Until then they look at nothing but where the source is.
 
-// enough is how many entries make a list of which the run takes so long that one that is started in vain does not matter.
-const enough = 100
+// longList is how many entries make a list of which the run takes so long that one that is started in vain does not matter.
+const longList = 100
 
 // prestartAll starts those of the steps after one with so many entries that nothing is on standby for. Whether the
 // destination has a subtree is known only then; mostly, it is new.
 func (s *session) prestartAll(ctx context.Context, steps []step, entries int) {
 	for _, step := range steps {
 		j, needed := step.job()
-		if m := s.first(j); needed && (j.told > 0 || entries >= enough) && !j.suitsStandby(m) {
+		if m := s.first(j); needed && (j.told > 0 || entries >= longList) && !j.suitsStandby(m) {
 			s.prestart(ctx, j, m)
 		}
 	}
@@ -30,29 +30,29 @@ func (s *session) prestart(ctx context.Context, j job, m mode) {
 	if s.req.Beside || s.req.DryRun || j.list == nil || s.config.Timeout < minStandbyTimeout {
 		return
 	}
-	b, err := s.wait(ctx, s.leavingVanished(s.args(j, m), j), withSlash(s.req.Source))
+	b, err := s.startWaiting(ctx, s.leavingVanished(s.args(j, m), j), withSlash(s.req.Source))
 	if err != nil {
 		return // the run itself will tell
 	}
-	s.started = append(s.started, b)
+	s.prestarted = append(s.prestarted, b)
 }
 
 // runPrestarted runs a job on the rsync that was started for it. It returns no outcome if there is none.
 func (s *session) runPrestarted(ctx context.Context, args []string, j job, m mode) (*outcome, error) {
-	i := slices.IndexFunc(s.started, func(b *standby) bool { return s.fits(b, args) })
+	i := slices.IndexFunc(s.prestarted, func(b *standby) bool { return s.fits(b, args) })
 	if i < 0 {
 		return nil, nil
 	}
-	b := s.started[i]
-	s.started = slices.Delete(s.started, i, i+1)
+	b := s.prestarted[i]
+	s.prestarted = slices.Delete(s.prestarted, i, i+1)
 	sdk.Logger(ctx).Trace("run rsync that waits", "list", len(j.list))
 	return s.give(ctx, b, j.list, j, m)
 }
 
 // dropPrestarted ends those that were started in vain.
 func (s *session) dropPrestarted() {
-	for _, b := range s.started {
+	for _, b := range s.prestarted {
 		b.drop()
 	}
-	s.started = nil
+	s.prestarted = nil
 }

@@ -15,23 +15,26 @@ import (
 // The runs of a request are started before the first one is through.
 func TestRunsAreStartedBefore(t *testing.T) {
 	t.Parallel()
-	many := make([]string, enough)
+	many := make([]string, longList)
 	for i := range many {
 		many[i] = fmt.Sprint("many/", i)
 	}
+	gone := append(paths("new"), paths("gone/1", "gone/2", "gone")...)
+	there := append(subtrees("many"), subtrees("again")...)
 	for _, tt := range []struct {
-		name    string
-		changes []sdk.Change
-		limit   uint64
-		want    string // begin and end of each run, in this order
+		name     string
+		changes  []sdk.Change
+		limit    uint64
+		withheld uint64
+		want     string // begin and end of each run, in this order
 	}{
-		{"told", append(paths("new"), paths("gone/1", "gone/2", "gone")...), 0, "bbee"},
-		{"near the limit", append(paths("new"), paths("gone/1", "gone/2", "gone")...), 4, "bbebee"},
-		{"above the limit", append(paths("new"), paths("gone/1", "gone/2", "gone")...), 1, "bbeebebe"},
-		{"subtree that was there", append(subtrees("many"), subtrees("again")...), 0, "bbee"},
-		{"the same with a limit", append(subtrees("many"), subtrees("again")...), 50, "bbebee"},
-		{"few entries", append(paths("new"), subtrees("again")...), 0, "bebe"},
-		{"new subtree", subtrees("fresh"), 0, "be"},
+		{"told", gone, 0, 0, "bbee"},
+		{"near the limit", gone, 4, 0, "bbebee"},
+		{"above the limit", gone, 1, 3, "bbeebebe"},
+		{"subtree that was there", there, 0, 0, "bbee"},
+		{"the same with a limit", there, 50, 0, "bbebee"},
+		{"few entries", append(paths("new"), subtrees("again")...), 0, 0, "bebe"},
+		{"new subtree", subtrees("fresh"), 0, 0, "be"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -43,21 +46,32 @@ func TestRunsAreStartedBefore(t *testing.T) {
 			f.must(os.RemoveAll(filepath.Join(f.src, "gone")))
 			f.must(os.Remove(filepath.Join(f.src, "again/1")))
 			f.write(f.src, append(many, "new", "fresh/x", "again/3")...)
-			file := filepath.Join(t.TempDir(), "log")
-			// None ends before those that are to begin have.
-			before := len(tt.want) - len(strings.TrimLeft(tt.want, "b"))
-			f.wrap(fmt.Sprintf(`echo b >>%[1]s; "$rsync" "$@"; code=$?
-for i in $(seq 100); do [ $(grep -c b %[1]s) -lt %[2]d ] || break; sleep 0.05; done
-echo e >>%[1]s; exit $code`, file, before))
+			// None goes on before those that are to begin with it have.
+			together := len(tt.want) - len(strings.TrimLeft(tt.want, "b"))
+			lines := f.runs(fmt.Sprintf(`for i in $(seq 100); do [ $(wc -l <"$log") -lt %d ] || break; sleep 0.05; done; `, together))
 			f.req.MaxDelete = tt.limit
 			res := f.sync(tt.changes...)
-			log, err := os.ReadFile(file)
-			f.must(err)
-			if got := strings.ReplaceAll(string(log), "\n", ""); got != tt.want {
+			got := ""
+			for _, line := range lines() {
+				if line != "end" {
+					line = "begin"
+				}
+				got += line[:1]
+			}
+			if got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
-			if held := tt.limit == 1; held != (res.Withheld.Count > 0) || f.exists("gone") != (held || tt.changes[len(tt.changes)-1].Path != "gone") {
+			if res.Withheld.Count != tt.withheld {
 				t.Errorf("%+v", res)
+			}
+			for _, c := range tt.changes {
+				_, err := os.Lstat(filepath.Join(f.src, c.Path))
+				if stays := err == nil || tt.withheld > 0; f.exists(c.Path) != stays {
+					t.Errorf("%s at the destination: %v, want %v", c.Path, !stays, stays)
+				}
+			}
+			if subtree := tt.changes[len(tt.changes)-1].Path == "again"; f.exists("again/1") == subtree {
+				t.Error("again/1 is to go with its subtree, and with nothing else")
 			}
 		})
 	}
@@ -74,7 +88,7 @@ func TestStartedInVain(t *testing.T) {
 			f.req.MaxDelete = 1000
 			f.write(f.src, "old")
 			f.sync(subtrees("")...)
-			for i := range enough {
+			for i := range longList {
 				f.write(f.src, fmt.Sprint("new/", i))
 			}
 			runs := f.countRuns()

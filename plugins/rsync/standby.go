@@ -50,7 +50,7 @@ func (s *session) prepare(ctx context.Context, args []string) {
 	if s.req.Beside || s.config.Standby <= 0 || s.config.Timeout < minStandbyTimeout || s.source() == "" || ctx.Err() != nil {
 		return
 	}
-	b, err := s.wait(s.t.ctx, args, "/")
+	b, err := s.startWaiting(s.t.ctx, args, "/")
 	if err != nil {
 		sdk.Logger(ctx).Debug("no rsync on standby", "destination", s.req.Destination.String(), "err", err)
 		return
@@ -64,8 +64,8 @@ func (s *session) prepare(ctx context.Context, args []string) {
 	}
 }
 
-// wait starts an rsync that waits for its list, with arguments that end before the source, until ctx ends.
-func (s *session) wait(ctx context.Context, args []string, source string) (*standby, error) {
+// startWaiting starts an rsync that waits for its list, with arguments that end before the source, until ctx ends.
+func (s *session) startWaiting(ctx context.Context, args []string, source string) (*standby, error) {
 	b := &standby{
 		args:    args,
 		daemon:  s.req.Destination.Scheme == schemeDaemon,

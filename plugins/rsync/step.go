@@ -184,7 +184,8 @@ func (s *session) removeCounted(ctx context.Context, j job, first *outcome, blam
 	switch {
 	case count.exit.OK() && !count.stdout.differs():
 		return nil, nil
-	case count.stdout.deleted > uint64(limit) && first == nil: // but there may be more to it
+	case count.stdout.deleted > uint64(limit) && first == nil:
+		// The rest, such as times of directories, is done all the same, or it would count as failed.
 		if first, err = s.run(ctx, j, mode{thorough: true, limit: 0}); err != nil {
 			return nil, err
 		}

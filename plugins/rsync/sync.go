@@ -32,16 +32,16 @@ type session struct {
 	died   bool // a run did not come to its end
 	count  counter
 	// presumed are the removals that count although nobody knows whether they were carried out.
-	presumed  map[string]bool
-	failed    map[string]string // path → why
-	namesOnly bool              // of the filter's patterns but those
-	busy      int               // how many of the filter's patterns, the first ones, are about req.Busy
-	large     map[string]bool   // files that are left out because of their size
-	over      map[string]bool   // files that rsync has left out because of it
-	overMore  bool              // there were too many to remember
-	made      map[string]bool   // directories of subtrees that the destination did not have
-	vanished  map[string]bool   // from the source, while they were looked at or sent
-	started   []*standby        // by prestart
+	presumed   map[string]bool
+	failed     map[string]string // path → why
+	namesOnly  bool              // of the filter's patterns but those
+	busy       int               // how many of the filter's patterns, the first ones, are about req.Busy
+	large      map[string]bool   // files that are left out because of their size
+	over       map[string]bool   // files that rsync has left out because of it
+	overMore   bool              // there were too many to remember
+	made       map[string]bool   // directories of subtrees that the destination did not have
+	vanished   map[string]bool   // from the source, while they were looked at or sent
+	prestarted []*standby        // runs of this request that wait for their turn
 }
 
 // peer is what the session's connection and probe are kept under.
