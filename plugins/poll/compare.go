@@ -40,6 +40,8 @@ func judge(o, e *entry) verdict {
 		return attributes
 	case o.mtime != e.mtime || o.size != e.size || o.ino != e.ino || o.mount != e.mount:
 		return content
+	case o.mode == e.mode && o.uid == e.uid && o.gid == e.gid:
+		return content // or it was written, and its time set back
 	}
 	return attributes
 }

@@ -41,6 +41,8 @@ type entry struct {
 	owners []string
 	// unfolded is set when it is one of a subtree's (unfold.go).
 	unfolded bool
+	// written is set when its content has changed, or may have, by what is said of it.
+	written bool
 }
 
 // told returns how many entries the owners of an entry that is gone say there were: themselves, and the directories
@@ -86,7 +88,7 @@ func (b *builder) forget() {
 	b.states, b.sizes, b.errs = map[string]state{}, map[string]uint64{}, map[string]error{}
 }
 
-// build turns changes into work. Of the changes only the paths and scopes count.
+// build turns changes into work. Of the changes only the paths and scopes count, and whether a content may differ.
 func (b *builder) build(changes []sdk.Change) work {
 	b.forget()
 	w := work{failed: map[string]string{}}
@@ -135,6 +137,7 @@ func (b *builder) build(changes []sdk.Change) work {
 			entries[p] = e
 		}
 		e.owners = append(e.owners, c.Path)
+		e.written = e.written || c.Path == p && mayBeWritten(c)
 	}
 	for _, e := range entries {
 		w.entries = append(w.entries, *e)

@@ -48,6 +48,9 @@ type output struct {
 	counted map[string]bool // deletions that count already; see session.presume
 	again   uint64          // how many of deleted are among them
 
+	// alike are the files that rsync has not sent so far of those that are to be compared by content then.
+	alike map[string]bool
+
 	over map[string]bool // files that were left out because of their size, a bit more than maxOver at most; nil = none are
 
 	progress func(*output) // nil = not wanted
@@ -96,6 +99,9 @@ func (o *output) line(line string) {
 }
 
 func (o *output) item(it item) {
+	if it.sent {
+		delete(o.alike, it.path)
+	}
 	if it.createdDir {
 		if o.created = append(o.created, it.path); len(o.created) > maxPaths {
 			o.created = []string{""}
@@ -159,6 +165,7 @@ type item struct {
 	attributesOfDir bool // nothing but a directory's attributes
 	timeOfDir       bool // nothing but a directory's time
 	createdDir      bool
+	sent            bool // with its content
 }
 
 // kind returns how the entry differed. Where something else was in its place, rsync calls it created.
@@ -192,6 +199,7 @@ func parseItem(line string) (item, bool) {
 		created:         what[2] == '+',
 		attributesOfDir: what[0] == '.' && what[1] == 'd',
 		createdDir:      strings.HasPrefix(what, "cd+"),
+		sent:            what[0] == '<' || what[0] == '>',
 	}
 	if what[1] == 'f' {
 		it.size, _ = strconv.ParseUint(fields[1], 10, 64) // for the progress alone

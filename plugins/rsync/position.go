@@ -21,5 +21,5 @@ func (s *session) look(pid int, o *output) {
 
 // checks reports whether files are read before it is known whether they are sent.
 func (s *session) checks() bool {
-	return s.config.Checksum || s.config.hasArg("--checksum", "c") || !s.caps.nanoseconds // see treesJob
+	return s.config.Checksum || s.config.hasArg("--checksum", "c") || !s.caps.nanoseconds // see treesJob and pathsJob
 }

@@ -19,7 +19,7 @@ const longList = 100
 func (s *session) prestartAll(ctx context.Context, steps []step, entries int) {
 	for _, step := range steps {
 		j, needed := step.job()
-		if m := s.first(j); needed && (j.told > 0 || entries >= longList) && !j.suitsStandby(m) {
+		if m := s.first(j); needed && !j.alike && (j.told > 0 || entries >= longList) && !j.suitsStandby(m) {
 			s.prestart(ctx, j, m)
 		}
 	}

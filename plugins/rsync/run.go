@@ -80,6 +80,8 @@ type job struct {
 	told int
 	// sent is set when all that the source has of it has been sent before: it is to remove the rest.
 	sent bool
+	// alike is set when it compares by content what looks alike by size and time.
+	alike bool
 	// unfolded are the directories of the list that may be new, because they are of a subtree.
 	unfolded map[string]bool
 }
@@ -101,7 +103,7 @@ const deleteMissing = "--delete-missing-args"
 
 // suitsStandby reports whether a run of a job touches nothing but what its list names.
 func (j job) suitsStandby(m mode) bool {
-	return j.shallow && !j.compares && m == (mode{limit: noLimit})
+	return j.shallow && !j.compares && !j.alike && m == (mode{limit: noLimit})
 }
 
 // commonArgs are the arguments that all runs of a session share.
@@ -280,6 +282,9 @@ func (s *session) outcome(m mode) *outcome {
 		out.stdout.over = map[string]bool{}
 	}
 	out.stdout.keep = m.dry
+	if out.counted && !m.dry {
+		out.stdout.alike = s.alike
+	}
 	if out.counted {
 		out.stdout.progress = s.count.report
 		out.stdout.counted = s.presumed

@@ -41,6 +41,7 @@ type session struct {
 	overMore   bool              // there were too many to remember
 	made       map[string]bool   // directories of subtrees that the destination did not have
 	vanished   map[string]bool   // from the source, while they were looked at or sent
+	alike      map[string]bool   // see output.alike
 	prestarted []*standby        // runs of this request that wait for their turn
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -185,4 +186,29 @@ func TestMountOverTheRoot(t *testing.T) {
 	reaches(t, d, source, destination, "full/after")
 	shell(t, destination, "test -e full/kept; test ! -e hidden")
 	d.waitMessage(at, "s", "in sync")
+}
+
+// Files that get another content of the same size, and the time that they had, arrive, however it was done.
+func TestSameSizeAndTime(t *testing.T) {
+	t.Parallel()
+	for _, watcher := range []string{"inotify", "fanotify", "poll"} {
+		t.Run(watcher, func(t *testing.T) {
+			t.Parallel()
+			source, destination := dirs(t)
+			shell(t, source, "for f in written replaced; do echo 0000 >$f; touch -d 2020-01-01 $f; done")
+			d := startDaemon(t, localSync("s", source, destination, fmt.Sprintf("watcher %q {}", watcher)))
+			d.flushed(t)
+			for i := 1; i <= 5; i++ {
+				shell(t, source, fmt.Sprintf(`echo %04[1]d >written; touch -d 2020-01-01 written
+echo %04[1]d >'%[2]s.next'; touch -d 2020-01-01 '%[2]s.next'; mv '%[2]s.next' replaced`, i, source))
+				d.flushed(t)
+				for _, name := range []string{"written", "replaced"} {
+					got, err := os.ReadFile(filepath.Join(destination, name))
+					if want := fmt.Sprintf("%04d\n", i); err != nil || string(got) != want {
+						t.Errorf("%s: %q, %v, want %q", name, got, err, want)
+					}
+				}
+			}
+		})
+	}
 }
