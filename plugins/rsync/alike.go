@@ -12,10 +12,14 @@ import (
 // a file that was written, and that rsync has not sent, is compared by content as well. A comparison of everything has
 // no such sign, and goes by size and time, unless checksum is on.
 
-// mayBeWritten reports whether the content of what a change is about may have changed. That something was opened for
-// writing and closed says nothing: databases do that all the time.
-func mayBeWritten(c sdk.Change) bool {
-	return c.From == "" && (c.Ops == 0 || c.Ops&(sdk.OpCreate|sdk.OpWrite) != 0)
+// mayBeWritten reports whether the content of what a change is about may not be what the destination has. That
+// something was opened for writing and closed says nothing: databases do that all the time.
+func (b *builder) mayBeWritten(c sdk.Change) bool {
+	ops := sdk.OpCreate | sdk.OpWrite
+	if b.renamed[c.Path] {
+		ops = sdk.OpWrite
+	}
+	return c.Ops == 0 || c.Ops&ops != 0
 }
 
 // alike returns the files of a list that are to be compared by content if they are not sent.

@@ -57,7 +57,7 @@ func TestSecondLook(t *testing.T) {
 		}, sdk.Change{Path: "f", Ops: sdk.OpWrite}, 1},
 		{"attributes", func(f *fixture) { f.must(os.Chmod(filepath.Join(f.src, "f"), 0o600)) }, sdk.Change{Path: "f", Ops: sdk.OpAttrib}, 1},
 		{"closed", func(*fixture) {}, sdk.Change{Path: "f", Ops: sdk.OpClose}, 1},
-		{"renamed", func(*fixture) {}, sdk.Change{Path: "f", Ops: sdk.OpCreate | sdk.OpRename, From: "former"}, 1},
+		{"renamed, but not there", func(*fixture) {}, sdk.Change{Path: "f", Ops: sdk.OpCreate | sdk.OpRename, From: "former"}, 2},
 		{"new and empty", func(f *fixture) {
 			f.must(os.WriteFile(filepath.Join(f.src, "empty"), nil, 0o644))
 		}, sdk.Change{Path: "empty", Ops: sdk.OpCreate}, 1},
@@ -77,6 +77,40 @@ func TestSecondLook(t *testing.T) {
 			f.force(allCaps)
 			runs := f.countRuns()
 			f.sync(tt.change)
+			if n := runs(); n != tt.runs {
+				t.Errorf("%d runs, want %d", n, tt.runs)
+			}
+			f.equal(tree.Options{})
+		})
+	}
+}
+
+// What the destination has renamed itself is not read again, unless it was written since.
+func TestRenamedAlike(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name          string
+		before, after sdk.Op
+		runs          int
+	}{
+		{"renamed", 0, 0, 2},
+		{"and written", 0, sdk.OpWrite, 3},
+		{"when it had been written", sdk.OpWrite, 0, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := local(t)
+			f.config().Standby, f.tr.minRename = 0, 0
+			f.write(f.src, "f")
+			f.sync(subtrees("")...)
+			f.force(allCaps)
+			runs := f.countRuns()
+			f.must(os.Rename(filepath.Join(f.src, "f"), filepath.Join(f.src, "g")))
+			if tt.runs > 2 {
+				f.rewrite("g", "CONTENT OF f")
+			}
+			f.sync(sdk.Change{Path: "f", Ops: sdk.OpRemove | sdk.OpRename | tt.before},
+				sdk.Change{Path: "g", Ops: sdk.OpCreate | sdk.OpRename | tt.after, From: "f"})
 			if n := runs(); n != tt.runs {
 				t.Errorf("%d runs, want %d", n, tt.runs)
 			}

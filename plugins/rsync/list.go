@@ -81,6 +81,8 @@ type builder struct {
 	states map[string]state  // of the paths looked at
 	sizes  map[string]uint64 // of the regular files among them
 	errs   map[string]error  // why a state is unknown
+
+	renamed map[string]bool // see session.renamed
 }
 
 // forget makes it look at everything anew.
@@ -137,7 +139,7 @@ func (b *builder) build(changes []sdk.Change) work {
 			entries[p] = e
 		}
 		e.owners = append(e.owners, c.Path)
-		e.written = e.written || c.Path == p && mayBeWritten(c)
+		e.written = e.written || c.Path == p && b.mayBeWritten(c)
 	}
 	for _, e := range entries {
 		w.entries = append(w.entries, *e)

@@ -39,8 +39,22 @@ func (s *session) rename(ctx context.Context) error {
 		return err
 	}
 	done, err := s.doMoves(ctx, moves)
+	if done == len(moves) {
+		s.noteRenamed(moves)
+	}
 	sdk.Logger(ctx).Debug("renamed at the destination", "destination", s.req.Destination.String(), "renames", len(moves), "done", done, "err", err)
 	return ctx.Err()
+}
+
+// noteRenamed takes note of the moves that were done of what was not written before, as far as is known.
+func (s *session) noteRenamed(moves []move) {
+	written := map[string]bool{}
+	for _, c := range s.req.Changes {
+		written[c.Path] = c.Ops == 0 || c.Ops&sdk.OpWrite != 0
+	}
+	for _, m := range moves {
+		s.renamed[m.to] = !written[m.from]
+	}
 }
 
 // moves returns the renames of the request that can be done at the destination, in the order in which they can.

@@ -42,6 +42,7 @@ type session struct {
 	made       map[string]bool   // directories of subtrees that the destination did not have
 	vanished   map[string]bool   // from the source, while they were looked at or sent
 	alike      map[string]bool   // see output.alike
+	renamed    map[string]bool   // what is there is what the destination has renamed itself
 	prestarted []*standby        // runs of this request that wait for their turn
 }
 
@@ -96,6 +97,7 @@ func (t *transport) open(req sdk.SyncRequest, progress func(sdk.Progress)) (*ses
 		failed: map[string]string{},
 
 		vanished: map[string]bool{},
+		renamed:  map[string]bool{},
 	}
 	err := s.parseFilter()
 	if err != nil {
@@ -157,7 +159,7 @@ func (s *session) sync(ctx context.Context) error {
 
 // round transfers changes and returns those that have to be looked at again; none in the last round.
 func (s *session) round(ctx context.Context, changes []sdk.Change, last bool) ([]sdk.Change, error) {
-	b := builder{filter: s.filter, delete: s.req.Delete, limit: s.req.MaxSize, lstat: s.lstat}
+	b := builder{filter: s.filter, delete: s.req.Delete, limit: s.req.MaxSize, lstat: s.lstat, renamed: s.renamed}
 	w := b.build(changes)
 	w.entries = s.withoutVanished(w.entries)
 	maps.Copy(s.failed, w.failed)

@@ -195,14 +195,19 @@ func TestSameSizeAndTime(t *testing.T) {
 		t.Run(watcher, func(t *testing.T) {
 			t.Parallel()
 			source, destination := dirs(t)
-			shell(t, source, "for f in written replaced; do echo 0000 >$f; touch -d 2020-01-01 $f; done")
+			shell(t, source, "for f in written replaced sibling; do echo 0000 >$f; touch -d 2020-01-01 $f; done")
 			d := startDaemon(t, localSync("s", source, destination, fmt.Sprintf("watcher %q {}", watcher)))
 			d.flushed(t)
 			for i := 1; i <= 5; i++ {
 				shell(t, source, fmt.Sprintf(`echo %04[1]d >written; touch -d 2020-01-01 written
-echo %04[1]d >'%[2]s.next'; touch -d 2020-01-01 '%[2]s.next'; mv '%[2]s.next' replaced`, i, source))
+echo %04[1]d >'%[2]s.next'; touch -d 2020-01-01 '%[2]s.next'; mv '%[2]s.next' replaced
+cp -p written next`, i, source))
+				if i%2 == 0 {
+					d.flushed(t) // it is at the destination under the name that it has now, too
+				}
+				shell(t, source, "mv next sibling")
 				d.flushed(t)
-				for _, name := range []string{"written", "replaced"} {
+				for _, name := range []string{"written", "replaced", "sibling"} {
 					got, err := os.ReadFile(filepath.Join(destination, name))
 					if want := fmt.Sprintf("%04d\n", i); err != nil || string(got) != want {
 						t.Errorf("%s: %q, %v, want %q", name, got, err, want)
