@@ -14,11 +14,11 @@ type Change struct {
 	// Scope tells how much below Path is in doubt. A watcher reports a directory that is new there with
 	// ScopeSubtree.
 	Scope Scope
-	// Ops is what was seen, for logs and timing. It may be 0 and is never trusted.
+	// Ops is what was seen, for logs and timing; 0 = that is not known. With 0, OpCreate and OpWrite a file may have
+	// another content though its size and time are what they were.
 	Ops Op
 	// From is where what is at Path was before a rename; "" = it was not renamed, or that is not known. It
-	// may save a transport from sending the content again, and is never trusted either. What it says exactly
-	// differs.
+	// may save a transport from sending the content again, and is never trusted. What it says exactly differs.
 	//
 	// A watcher sets it together with OpCreate. It reports the change of From itself right before, and what
 	// happens at either name later after this.

@@ -1217,8 +1217,9 @@ type Change struct {
 	Path  []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	Scope Scope                  `protobuf:"varint,2,opt,name=scope,proto3,enum=filewatch.plugin.v1.Scope" json:"scope,omitempty"`
 	// What was seen, as bits: 1 created, 2 written, 4 closed after writing, 8 removed, 16 renamed,
-	// 32 attributes. A hint for logs and for timing, never trusted. Without bit 4, bits 1 and 2 say
-	// that the file may still be open for writing.
+	// 32 attributes; none: that is not known. For logs and for timing: without bit 4, bits 1 and 2 say that the
+	// file may still be open for writing. With bit 1 or 2, or none, a file may have another content though its size
+	// and time are what they were.
 	Ops uint32 `protobuf:"varint,3,opt,name=ops,proto3" json:"ops,omitempty"`
 	// Where what is at the path was before a rename; absent: it was not renamed, or that is not known. A hint
 	// that may save a transport from sending content again, and never trusted.
