@@ -13,7 +13,7 @@ type verdict uint8
 const (
 	unchanged  verdict = iota
 	suspect            // nothing differs, but a change may have left no trace
-	attributes         // mode, owner, or what only the change time tells of
+	attributes         // mode, owner, or what only the change time tells of: mostly new links and access times
 	content            // and so the attributes
 	created            // or of another type than before
 	doubtful           // it was not known, or is on another mount: everything in it may differ
@@ -40,8 +40,6 @@ func judge(o, e *entry) verdict {
 		return attributes
 	case o.mtime != e.mtime || o.size != e.size || o.ino != e.ino || o.mount != e.mount:
 		return content
-	case o.mode == e.mode && o.uid == e.uid && o.gid == e.gid:
-		return content // or it was written, and its time set back
 	}
 	return attributes
 }

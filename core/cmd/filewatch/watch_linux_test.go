@@ -188,15 +188,23 @@ func TestMountOverTheRoot(t *testing.T) {
 	d.waitMessage(at, "s", "in sync")
 }
 
-// Files that get another content of the same size, and the time that they had, arrive, however it was done.
+// Files that get another content of the same size, and the time that they had, arrive, however it was done. Polling sees
+// only those that another file has taken the place of.
 func TestSameSizeAndTime(t *testing.T) {
 	t.Parallel()
-	for _, watcher := range []string{"inotify", "fanotify", "poll"} {
-		t.Run(watcher, func(t *testing.T) {
+	for _, tt := range []struct {
+		watcher string
+		arrive  []string
+	}{
+		{"inotify", []string{"written", "replaced", "sibling"}},
+		{"fanotify", []string{"written", "replaced", "sibling"}},
+		{"poll", []string{"replaced", "sibling"}},
+	} {
+		t.Run(tt.watcher, func(t *testing.T) {
 			t.Parallel()
 			source, destination := dirs(t)
 			shell(t, source, "for f in written replaced sibling; do echo 0000 >$f; touch -d 2020-01-01 $f; done")
-			d := startDaemon(t, localSync("s", source, destination, fmt.Sprintf("watcher %q {}", watcher)))
+			d := startDaemon(t, localSync("s", source, destination, fmt.Sprintf("watcher %q {}", tt.watcher)))
 			d.flushed(t)
 			for i := 1; i <= 5; i++ {
 				shell(t, source, fmt.Sprintf(`echo %04[1]d >written; touch -d 2020-01-01 written
@@ -207,7 +215,7 @@ cp -p written next`, i, source))
 				}
 				shell(t, source, "mv next sibling")
 				d.flushed(t)
-				for _, name := range []string{"written", "replaced", "sibling"} {
+				for _, name := range tt.arrive {
 					got, err := os.ReadFile(filepath.Join(destination, name))
 					if want := fmt.Sprintf("%04d\n", i); err != nil || string(got) != want {
 						t.Errorf("%s: %q, %v, want %q", name, got, err, want)
