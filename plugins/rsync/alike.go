@@ -15,11 +15,7 @@ import (
 // mayBeWritten reports whether the content of what a change is about may not be what the destination has. That
 // something was opened for writing and closed says nothing: databases do that all the time.
 func (b *builder) mayBeWritten(c sdk.Change) bool {
-	ops := sdk.OpCreate | sdk.OpWrite
-	if b.renamed[c.Path] {
-		ops = sdk.OpWrite
-	}
-	return c.Ops == 0 || c.Ops&ops != 0
+	return !b.renamed[c.Path] && (c.Ops == 0 || c.Ops&(sdk.OpCreate|sdk.OpWrite) != 0)
 }
 
 // alike returns the files of a list that are to be compared by content if they are not sent.

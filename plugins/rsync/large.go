@@ -72,9 +72,19 @@ func (s *session) leaveLarge(ctx context.Context) error {
 // sendLarge sends files of any size.
 func (s *session) sendLarge(ctx context.Context, paths []string) error {
 	s.req.MaxSize = 0
-	var changes []sdk.Change
+	named := map[string]bool{}
 	for _, p := range paths {
-		changes = append(changes, sdk.Change{Path: p})
+		named[p] = true
+	}
+	var changes []sdk.Change
+	for _, c := range s.req.Changes {
+		if named[c.Path] {
+			changes = append(changes, c)
+			delete(named, c.Path)
+		}
+	}
+	for p := range named {
+		changes = append(changes, sdk.Change{Path: p, Ops: sdk.OpAttrib}) // that it differs does not mean that it was written
 	}
 	_, err := s.round(ctx, changes, true)
 	return err

@@ -159,6 +159,43 @@ func TestLargeFilesThatCannotBeNamedAreSent(t *testing.T) {
 	})
 }
 
+// A large file that the destination has renamed is named if it differs, or may.
+func TestRenamedLarge(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		do    func(f *fixture)
+		ops   sdk.Op
+		named []string
+	}{
+		{"renamed", func(*fixture) {}, 0, nil},
+		{"and written", func(f *fixture) { f.rewrite("g", strings.Repeat("x", 603)) }, sdk.OpWrite, []string{"g"}},
+		{"and its mode changed", func(f *fixture) { f.must(os.Chmod(filepath.Join(f.src, "g"), 0o600)) }, sdk.OpAttrib, []string{"g"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := limited(t)
+			f.tr.minRename = 0
+			f.big(f.src, "f")
+			f.req.MaxSize = 0
+			f.sync(subtrees("")...)
+			f.req.MaxSize = 600
+			f.must(os.Rename(filepath.Join(f.src, "f"), filepath.Join(f.src, "g")))
+			tt.do(f)
+			changes := []sdk.Change{{Path: "f", Ops: sdk.OpRemove | sdk.OpRename}, {Path: "g", Ops: sdk.OpCreate | sdk.OpRename | tt.ops, From: "f"}}
+			if res := f.sync(changes...); !slices.Equal(res.Large, tt.named) {
+				t.Errorf("%q, want %q", res.Large, tt.named)
+			}
+			if _, err := os.Stat(filepath.Join(f.dst, "g")); err != nil {
+				t.Error(err)
+			}
+			f.req.MaxSize, f.req.Beside = 0, true
+			f.sync(changes[1:]...)
+			f.equal(tree.Options{})
+		})
+	}
+}
+
 // What another call is at work on is neither changed nor deleted, nor are its temporary files.
 func TestBusyPathsAreLeftAlone(t *testing.T) {
 	for _, name := range append(oddLarge, "d/e/f") {

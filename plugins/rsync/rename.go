@@ -46,14 +46,14 @@ func (s *session) rename(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// noteRenamed takes note of the moves that were done of what was not written before, as far as is known.
+// noteRenamed takes note of the moves that were done of what was written neither before nor after, as far as is known.
 func (s *session) noteRenamed(moves []move) {
 	written := map[string]bool{}
 	for _, c := range s.req.Changes {
 		written[c.Path] = c.Ops == 0 || c.Ops&sdk.OpWrite != 0
 	}
 	for _, m := range moves {
-		s.renamed[m.to] = !written[m.from]
+		s.renamed[m.to] = !written[m.from] && !written[m.to]
 	}
 }
 

@@ -37,12 +37,12 @@ type session struct {
 	namesOnly  bool              // of the filter's patterns but those
 	busy       int               // how many of the filter's patterns, the first ones, are about req.Busy
 	large      map[string]bool   // files that are left out because of their size
-	over       map[string]bool   // files that rsync has left out because of it
+	over       map[string]bool   // those of which nobody knows whether they differ
 	overMore   bool              // there were too many to remember
 	made       map[string]bool   // directories of subtrees that the destination did not have
 	vanished   map[string]bool   // from the source, while they were looked at or sent
 	alike      map[string]bool   // see output.alike
-	renamed    map[string]bool   // what is there is what the destination has renamed itself
+	renamed    map[string]bool   // what the destination has renamed itself, and nobody has written
 	prestarted []*standby        // runs of this request that wait for their turn
 }
 
@@ -164,7 +164,11 @@ func (s *session) round(ctx context.Context, changes []sdk.Change, last bool) ([
 	w.entries = s.withoutVanished(w.entries)
 	maps.Copy(s.failed, w.failed)
 	for _, p := range w.large {
-		s.large[p] = true
+		if s.renamed[p] {
+			s.over[p] = true // it does not differ, most likely
+		} else {
+			s.large[p] = true
+		}
 	}
 	w, err := s.ahead(ctx, w)
 	if err != nil {

@@ -44,15 +44,20 @@ func (s *entry) covers(e *entry, now instant) bool {
 	return s.scope == sdk.ScopeSubtree && e.fail == nil && (s.due <= max(e.due, now) || s.settling && s.fail == nil)
 }
 
+// happened adds what was seen of the path since.
+func (e *entry) happened(ops sdk.Op) {
+	if e.ops == 0 || ops == 0 {
+		e.ops = 0 // nobody knows what has happened, then
+		return
+	}
+	e.ops |= ops
+}
+
 // merge adds x, a change of the same path.
 func (e *entry) merge(x *entry, now, maxDelay instant) {
 	e.follow(x)
 	e.scope = max(e.scope, x.scope)
-	if e.ops == 0 || x.ops == 0 {
-		e.ops = 0 // nobody knows what has happened, then
-	} else {
-		e.ops |= x.ops
-	}
+	e.happened(x.ops)
 	e.first = min(e.first, x.first)
 	e.tried = e.tried || x.tried
 	e.fail = e.fail.join(x.fail)

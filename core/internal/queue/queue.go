@@ -246,6 +246,7 @@ func (q *Queue) put(path string, x *entry, now instant) {
 		default:
 			if n.path == path && n.entry != nil {
 				n.entry.follow(x)
+				n.entry.happened(x.ops)
 			}
 			q.absorb(s, x)
 			return

@@ -259,6 +259,20 @@ func TestMergeKeepsOldestAndHints(t *testing.T) {
 	}
 }
 
+// What a pending subtree stands for at its own path adds to what was seen there.
+func TestSubtreeKeepsHints(t *testing.T) {
+	q := New(config())
+	q.Add(t0, sdk.Change{Path: "f", Scope: sdk.ScopeSubtree, Ops: sdk.OpAttrib})
+	q.Add(t0, sdk.Change{Path: "f", Ops: sdk.OpWrite | sdk.OpClose})
+	if got, want := q.due[0].ops, sdk.OpAttrib|sdk.OpWrite|sdk.OpClose; len(q.due) != 1 || got != want {
+		t.Errorf("%d entries, %v, want %v", len(q.due), got, want)
+	}
+	q.Add(t0, sdk.Change{Path: "f"})
+	if got := q.due[0].ops; got != 0 {
+		t.Errorf("%v, want none", got)
+	}
+}
+
 func TestChangeDuringTransfer(t *testing.T) {
 	for _, failed := range [][]sdk.PathError{nil, failures("f"), failures("g")} {
 		q := New(config())

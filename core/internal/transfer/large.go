@@ -1,8 +1,8 @@
 package transfer
 
 import (
+	"cmp"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +35,7 @@ type busy struct {
 	path string
 	// touched is when the oldest of the changes was seen that the main lane had to leave out; zero = none.
 	touched time.Time
+	ops     sdk.Op // of those of path itself
 	// spare is a deletion that the main lane leaves to it.
 	spare bool
 }
@@ -59,7 +60,7 @@ func (d *Destination) isLarge(batch *queue.Batch) bool {
 
 // giveBack leaves a batch of the large lane to the main one.
 func (l *lane) giveBack(batch *queue.Batch) {
-	l.main.queue.Add(batch.Oldest, sdk.Change{Path: batch.Changes()[0].Path})
+	l.main.queue.Add(batch.Oldest, batch.Changes()[0])
 	l.queue.Done(time.Now(), batch, nil)
 }
 
@@ -71,8 +72,9 @@ func (l *lane) occupy(batch *queue.Batch) (end func() (touched bool)) {
 	l.update(func(s *situation) { s.busy = &busy{path: path, spare: allowed > 0} })
 	return func() bool {
 		var touched time.Time
+		var ops sdk.Op
 		l.update(func(s *situation) {
-			touched = s.busy.touched
+			touched, ops = s.busy.touched, s.busy.ops
 			s.busy = nil
 		})
 		if touched.IsZero() && !l.isLarge(batch) {
@@ -81,7 +83,7 @@ func (l *lane) occupy(batch *queue.Batch) (end func() (touched bool)) {
 		var again []sdk.Change
 		oldest := batch.Oldest
 		if !touched.IsZero() {
-			again = append(again, sdk.Change{Path: path, Scope: sdk.ScopeSubtree})
+			again = append(again, sdk.Change{Path: path, Scope: sdk.ScopeSubtree, Ops: sdk.OpAttrib | ops})
 			if touched.Before(oldest) {
 				oldest = touched
 			}
@@ -103,13 +105,21 @@ func (d *Destination) leaveBusy(req *sdk.SyncRequest, batch *queue.Batch) {
 	if b == nil {
 		return
 	}
-	touches := slices.ContainsFunc(req.Changes, func(c sdk.Change) bool { return d.touches(c, b.path) })
+	touches := false
+	var ops sdk.Op
+	for _, c := range req.Changes {
+		touches = touches || d.touches(c, b.path)
+		if c.Path == b.path {
+			ops |= cmp.Or(c.Ops, sdk.OpCreate|sdk.OpWrite) // if nobody knows, it may have been written
+		}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.now.busy != b {
 		return // it is over, and no other one begins now
 	}
 	req.Busy = []string{b.path}
+	b.ops |= ops
 	if touches && (b.touched.IsZero() || batch.Oldest.Before(b.touched)) {
 		b.touched = batch.Oldest
 	}
@@ -132,12 +142,31 @@ func below(dir, path string) bool {
 	return len(path) > len(dir) && (dir == "" || path[len(dir)] == '/' && strings.HasPrefix(path, dir))
 }
 
+// named returns the changes of large files that a call has named. What happened to one is known if its path was in the
+// batch; that a comparison has found it does not mean that it was written.
+func named(large []string, batch *queue.Batch) []sdk.Change {
+	if len(large) == 0 {
+		return nil
+	}
+	ops := map[string]sdk.Op{}
+	for _, c := range batch.Changes() {
+		ops[c.Path] = c.Ops
+	}
+	var changes []sdk.Change
+	for _, path := range large {
+		c := sdk.Change{Path: path, Ops: sdk.OpAttrib}
+		if o, ok := ops[path]; ok {
+			c.Ops = o
+		}
+		changes = append(changes, c)
+	}
+	return changes
+}
+
 // elsewhere adds to the other lane what a call of l has left to it, and returns what has failed in l.
 func (l *lane) elsewhere(batch *queue.Batch, result sdk.Result) (failed []sdk.PathError) {
 	if !l.beside() {
-		for _, path := range result.Large {
-			l.large.queue.Add(batch.Oldest, sdk.Change{Path: path})
-		}
+		l.large.queue.Add(batch.Oldest, named(result.Large, batch)...)
 		l.queue.Defer(time.Now(), batch, result.Deferred)
 		return result.Failed
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -107,6 +108,40 @@ func TestChangeOfABusyPathComesAfter(t *testing.T) {
 			// It has gone, so that there is nothing to send any more.
 			if f.transport.last().Beside || len(f.transport.last().Busy) > 0 {
 				t.Errorf("%v: the last call is %+v", change, f.transport.last())
+			}
+		})
+	}
+}
+
+// What was seen of a large file goes with it from one lane to the other and back: whether it was written decides whether
+// it is compared by content.
+func TestWhatWasSeenOfALargeFile(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		change       sdk.Change
+		meanwhile    sdk.Op
+		beside, then sdk.Op
+	}{
+		{"written", sdk.Change{Path: "d/big", Ops: sdk.OpWrite}, sdk.OpAttrib, sdk.OpWrite, sdk.OpAttrib},
+		{"attributes", sdk.Change{Path: "d/big", Ops: sdk.OpAttrib}, sdk.OpWrite, sdk.OpAttrib, sdk.OpAttrib | sdk.OpWrite},
+		{"not known", sdk.Change{Path: "d/big"}, 0, 0, sdk.OpAttrib | sdk.OpCreate | sdk.OpWrite},
+		{"compared", sdk.Change{Scope: sdk.ScopeSubtree}, sdk.OpClose, sdk.OpAttrib, sdk.OpAttrib | sdk.OpClose},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f, release := startLarge(t, func(sdk.SyncRequest) (sdk.Result, error) { return sdk.Result{}, nil })
+			f.Add(tt.change)
+			time.Sleep(time.Second)
+			if last := f.transport.last(); !last.Beside || last.Changes[0].Ops != tt.beside {
+				t.Errorf("%s: %+v", tt.name, last)
+			}
+			f.Add(sdk.Change{Path: "d/big", Ops: tt.meanwhile})
+			time.Sleep(time.Second)
+			close(release)
+			time.Sleep(time.Second)
+			changes := f.transport.last().Changes
+			i := slices.IndexFunc(changes, func(c sdk.Change) bool { return c.Path == "d/big" })
+			if i < 0 || changes[i].Ops != tt.then {
+				t.Errorf("%s: then %v", tt.name, changes)
 			}
 		})
 	}
