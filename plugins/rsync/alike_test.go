@@ -1,6 +1,7 @@
 package rsync
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -156,6 +157,22 @@ func TestAlikeLarge(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What was lost at the destination is compared by several runs after a list of which a file looks alike.
+func TestAlikeBeforeParallel(t *testing.T) {
+	t.Parallel()
+	f := local(t)
+	f.parallel()
+	for i := range 20 {
+		f.write(f.src, fmt.Sprintf("d/%d/x", i), fmt.Sprintf("d/%d/y", i))
+	}
+	f.write(f.src, "f")
+	f.sync(subtrees("")...)
+	f.must(os.RemoveAll(filepath.Join(f.dst, "d")))
+	f.rewrite("f", "CONTENT OF f")
+	f.sync(sdk.Change{Path: "d/1/x", Ops: sdk.OpWrite}, sdk.Change{Path: "f", Ops: sdk.OpWrite})
+	f.equal(tree.Options{})
 }
 
 // What differs by content alone and cannot be put in place is told.
