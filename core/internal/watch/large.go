@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/filewatch/filewatch/core/internal/mounts"
@@ -78,7 +79,10 @@ func countDirs(ctx context.Context, root string, exclude *filter.Filter, points 
 	for pending := []string{""}; len(pending) > 0; {
 		dir := pending[len(pending)-1]
 		pending = pending[:len(pending)-1]
-		if slices.Contains(points, dir) {
+		if ctx.Err() != nil {
+			return n, false
+		}
+		if slices.Contains(points, dir) || isLeaf(filepath.Join(root, dir)) {
 			continue
 		}
 		f, err := os.Open(filepath.Join(root, dir))
@@ -98,10 +102,21 @@ func countDirs(ctx context.Context, root string, exclude *filter.Filter, points 
 			}
 			if n > limit || ctx.Err() != nil {
 				_ = f.Close()
-				return n, ctx.Err() == nil
+				return n, n > limit
 			}
 		}
 		_ = f.Close()
 	}
 	return n, true
+}
+
+// isLeaf reports whether there are no directories in one, as far as its link count tells: each of them has a "..". That
+// of ext4, xfs and tmpfs does; file systems that do not count them say 1. Most directories are leaves, and need not be read.
+func isLeaf(dir string) bool {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return true
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink == 2
 }
