@@ -159,6 +159,21 @@ func TestAlikeLarge(t *testing.T) {
 	}
 }
 
+// When everything is compared because of an earlier try of which nothing is known, what was written is compared all the same.
+func TestAlikeAfterAnUnknownTry(t *testing.T) {
+	t.Parallel()
+	f := local(t)
+	f.write(f.src, "d/f", "d/lost")
+	f.sync(subtrees("")...)
+	f.rewrite("d/f", "CONTENT OF d/f")
+	f.must(os.Remove(filepath.Join(f.dst, "d/lost")))
+	s, err := f.tr.open(f.req, nil)
+	f.must(err)
+	f.tr.setKnown(s.peer(), false)
+	f.again(sdk.Change{Path: "d/f", Ops: sdk.OpWrite})
+	f.equal(tree.Options{})
+}
+
 // What was lost at the destination is compared by several runs after a list of which a file looks alike.
 func TestAlikeBeforeParallel(t *testing.T) {
 	t.Parallel()

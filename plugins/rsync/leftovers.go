@@ -103,18 +103,20 @@ func (b *builder) isDir(p string) bool {
 	return settles == p && state == stateDir && !b.filter.Excluded(p, true)
 }
 
-// beginAgain returns the changes to begin with: everything, if an earlier try got somewhere that nobody knows.
-// Either its process is gone, or it had found that the destination had lost a directory, and made it again
-// without what was in it.
-func (s *session) beginAgain() []sdk.Change {
+// beginAgain compares everything, if an earlier try got somewhere that nobody knows. Either its process is gone, or it had
+// found that the destination had lost a directory, and made it again without what was in it. The changes are left, for what
+// was written may look alike.
+func (s *session) beginAgain(ctx context.Context) error {
 	s.t.mu.Lock()
 	known := s.t.known[s.peer()]
 	s.t.mu.Unlock()
-	if s.req.Attempt > 1 && !known && !s.req.Beside {
-		return []sdk.Change{{Scope: sdk.ScopeSubtree}}
+	first := s.req.Changes[0]
+	full := first.Path == "" && first.Scope == sdk.ScopeSubtree
+	if s.req.Attempt > 1 && !known && !s.req.Beside && !full {
+		return s.rounds(ctx, []sdk.Change{{Scope: sdk.ScopeSubtree}})
 	}
 	s.t.setKnown(s.peer(), true)
-	return s.req.Changes
+	return nil
 }
 
 func (t *transport) setKnown(key peer, known bool) {

@@ -146,7 +146,17 @@ func (s *session) sync(ctx context.Context) error {
 	if err := s.deferNew(); err != nil {
 		return err
 	}
-	changes := s.beginAgain()
+	if err := s.beginAgain(ctx); err != nil {
+		return err
+	}
+	if err := s.rounds(ctx, s.req.Changes); err != nil {
+		return err
+	}
+	return s.leaveLarge(ctx)
+}
+
+// rounds transfers changes, and what has to be looked at again then.
+func (s *session) rounds(ctx context.Context, changes []sdk.Change) error {
 	for round := 1; len(changes) > 0; round++ {
 		again, err := s.round(ctx, changes, round == maxRounds)
 		if err != nil {
@@ -154,7 +164,7 @@ func (s *session) sync(ctx context.Context) error {
 		}
 		changes = again
 	}
-	return s.leaveLarge(ctx)
+	return nil
 }
 
 // round transfers changes and returns those that have to be looked at again; none in the last round.
