@@ -12,32 +12,32 @@ import (
 // a file that was written, and that rsync has not sent, is compared by content as well. A comparison of everything has
 // no such sign, and goes by size and time, unless checksum is on.
 
-// mayBeWritten reports whether the content of what a change is about may not be what the destination has. That
-// something was opened for writing and closed says nothing: databases do that all the time.
-func (b *builder) mayBeWritten(c sdk.Change) bool {
-	return !b.renamed[c.Path] && (c.Ops == 0 || c.Ops&(sdk.OpCreate|sdk.OpWrite) != 0)
-}
-
-// alike returns the files of a list that are to be compared by content if they are not sent.
-func alike(entries []entry) []entry {
-	var files []entry
-	for _, e := range entries {
-		if e.written && e.size > 0 { // only a regular file has a size
-			files = append(files, e)
+// written returns the paths of the request of which the content may not be what the destination has. That something was
+// opened for writing and closed says nothing: databases do that all the time.
+func (s *session) written() map[string]bool {
+	if s.req.DryRun {
+		return nil
+	}
+	paths := map[string]bool{}
+	for _, c := range s.req.Changes {
+		if !s.renamed[c.Path] && (c.Ops == 0 || c.Ops&(sdk.OpCreate|sdk.OpWrite) != 0) {
+			paths[c.Path] = true
 		}
 	}
-	return files
+	return paths
 }
 
 // slowest is how many bytes a second are read of a file at least. While one side reads files to compare them, the other
 // one hears nothing, and gives up after the timeout (measured with rsync 3.5).
 const slowest = 1 << 20
 
-// alikeSteps compares files by content that no run before has sent, a few at a time.
-func (s *session) alikeSteps(files []entry) []step {
-	s.alike = map[string]bool{}
-	for _, e := range files {
-		s.alike[e.path] = true
+// alikeSteps compares the files of a list by content that were written and that no run before has sent, a few at a time.
+func (s *session) alikeSteps(entries []entry) []step {
+	var files []entry
+	for _, e := range entries {
+		if s.alike[e.path] && e.size > 0 { // only a regular file has a size
+			files = append(files, e)
+		}
 	}
 	limit := uint64(s.config.Timeout/time.Second) * slowest
 	var steps []step

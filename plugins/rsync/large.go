@@ -72,19 +72,9 @@ func (s *session) leaveLarge(ctx context.Context) error {
 // sendLarge sends files of any size.
 func (s *session) sendLarge(ctx context.Context, paths []string) error {
 	s.req.MaxSize = 0
-	named := map[string]bool{}
-	for _, p := range paths {
-		named[p] = true
-	}
 	var changes []sdk.Change
-	for _, c := range s.req.Changes {
-		if named[c.Path] {
-			changes = append(changes, c)
-			delete(named, c.Path)
-		}
-	}
-	for p := range named {
-		changes = append(changes, sdk.Change{Path: p, Ops: sdk.OpAttrib}) // that it differs does not mean that it was written
+	for _, p := range paths {
+		changes = append(changes, sdk.Change{Path: p})
 	}
 	_, err := s.round(ctx, changes, true)
 	return err

@@ -41,8 +41,6 @@ type entry struct {
 	owners []string
 	// unfolded is set when it is one of a subtree's (unfold.go).
 	unfolded bool
-	// written is set when its content has changed, or may have, by what is said of it.
-	written bool
 }
 
 // told returns how many entries the owners of an entry that is gone say there were: themselves, and the directories
@@ -81,8 +79,6 @@ type builder struct {
 	states map[string]state  // of the paths looked at
 	sizes  map[string]uint64 // of the regular files among them
 	errs   map[string]error  // why a state is unknown
-
-	renamed map[string]bool // see session.renamed
 }
 
 // forget makes it look at everything anew.
@@ -90,7 +86,7 @@ func (b *builder) forget() {
 	b.states, b.sizes, b.errs = map[string]state{}, map[string]uint64{}, map[string]error{}
 }
 
-// build turns changes into work. Of the changes only the paths and scopes count, and whether a content may differ.
+// build turns changes into work. Of the changes only the paths and scopes count; see alike.go for the rest.
 func (b *builder) build(changes []sdk.Change) work {
 	b.forget()
 	w := work{failed: map[string]string{}}
@@ -139,7 +135,6 @@ func (b *builder) build(changes []sdk.Change) work {
 			entries[p] = e
 		}
 		e.owners = append(e.owners, c.Path)
-		e.written = e.written || c.Path == p && b.mayBeWritten(c)
 	}
 	for _, e := range entries {
 		w.entries = append(w.entries, *e)

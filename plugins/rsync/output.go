@@ -48,8 +48,7 @@ type output struct {
 	counted map[string]bool // deletions that count already; see session.presume
 	again   uint64          // how many of deleted are among them
 
-	// alike are the files that rsync has not sent so far of those that are to be compared by content then.
-	alike map[string]bool
+	alike map[string]bool // what it has sent is taken out; see session.alike
 
 	over map[string]bool // files that were left out because of their size, a bit more than maxOver at most; nil = none are
 

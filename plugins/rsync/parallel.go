@@ -100,7 +100,7 @@ func (s *session) runAhead(ctx context.Context, j job, count func(job, *outcome)
 	}
 	out := s.outcome(m)
 	out.stdout.counted = nil // nothing is deleted
-	out.stdout.alike = nil   // and nothing listed; several runs write at once
+	out.stdout.alike = nil   // several runs would write at once
 	err := s.rsync(ctx, s.args(j, m), j.list, out)
 	if out.partial() {
 		// What failed may be among what rsync says that it creates, and will say once more.

@@ -33,9 +33,7 @@ func (s *session) steps(w work) []step {
 	}
 	there, gone := split(w.entries)
 	list(there)
-	if !s.req.DryRun {
-		steps = append(steps, s.alikeSteps(alike(there))...)
-	}
+	steps = append(steps, s.alikeSteps(there)...)
 	// A tree needs nothing of the entries: the directories above it go along.
 	if len(w.trees) > 0 {
 		steps = append(steps, step{func() (job, bool) {

@@ -41,7 +41,7 @@ type session struct {
 	overMore   bool              // there were too many to remember
 	made       map[string]bool   // directories of subtrees that the destination did not have
 	vanished   map[string]bool   // from the source, while they were looked at or sent
-	alike      map[string]bool   // see output.alike
+	alike      map[string]bool   // what was written, and rsync has not sent so far
 	renamed    map[string]bool   // what the destination has renamed itself, and nobody has written
 	prestarted []*standby        // runs of this request that wait for their turn
 }
@@ -146,6 +146,7 @@ func (s *session) sync(ctx context.Context) error {
 	if err := s.deferNew(); err != nil {
 		return err
 	}
+	s.alike = s.written()
 	if err := s.beginAgain(ctx); err != nil {
 		return err
 	}
@@ -169,7 +170,7 @@ func (s *session) rounds(ctx context.Context, changes []sdk.Change) error {
 
 // round transfers changes and returns those that have to be looked at again; none in the last round.
 func (s *session) round(ctx context.Context, changes []sdk.Change, last bool) ([]sdk.Change, error) {
-	b := builder{filter: s.filter, delete: s.req.Delete, limit: s.req.MaxSize, lstat: s.lstat, renamed: s.renamed}
+	b := builder{filter: s.filter, delete: s.req.Delete, limit: s.req.MaxSize, lstat: s.lstat}
 	w := b.build(changes)
 	w.entries = s.withoutVanished(w.entries)
 	maps.Copy(s.failed, w.failed)
