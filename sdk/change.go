@@ -14,8 +14,7 @@ type Change struct {
 	// Scope tells how much below Path is in doubt. A watcher reports a directory that is new there with
 	// ScopeSubtree.
 	Scope Scope
-	// Ops is what was seen, for logs and timing; 0 = that is not known. With 0, OpCreate and OpWrite a file may have
-	// another content though its size and time are what they were.
+	// Ops is what was seen, for logs, for timing, and for MayBeWritten; 0 = that is not known.
 	Ops Op
 	// From is where what is at Path was before a rename; "" = it was not renamed, or that is not known. It
 	// may save a transport from sending the content again, and is never trusted. What it says exactly differs.
@@ -27,6 +26,10 @@ type Change struct {
 	// be that of several renames ago. All hints of a request are about that one moment.
 	From string
 }
+
+// MayBeWritten reports whether a file may have another content although its size and time are what they were. That it was
+// opened for writing and closed says nothing: databases do that all the time.
+func (c Change) MayBeWritten() bool { return c.Ops == 0 || c.Ops&(OpCreate|OpWrite) != 0 }
 
 // Scope is the extent of a change.
 type Scope uint8

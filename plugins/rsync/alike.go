@@ -1,10 +1,6 @@
 package rsync
 
-import (
-	"time"
-
-	"github.com/filewatch/filewatch/sdk"
-)
+import "time"
 
 // rsync takes a file for unchanged whose size and modification time are those of the destination's. Who sets the time
 // back after writing leaves no other trace for it (cp -p, touch -r, rsync itself), nor does a kernel whose clock has
@@ -12,15 +8,14 @@ import (
 // a file that was written, and that rsync has not sent, is compared by content as well. A comparison of everything has
 // no such sign, and goes by size and time, unless checksum is on.
 
-// written returns the paths of the request of which the content may not be what the destination has. That something was
-// opened for writing and closed says nothing: databases do that all the time.
+// written returns the paths of the request of which the content may not be what the destination has.
 func (s *session) written() map[string]bool {
 	if s.req.DryRun {
 		return nil
 	}
 	paths := map[string]bool{}
 	for _, c := range s.req.Changes {
-		if !s.renamed[c.Path] && (c.Ops == 0 || c.Ops&(sdk.OpCreate|sdk.OpWrite) != 0) {
+		if !s.renamed[c.Path] && c.MayBeWritten() {
 			paths[c.Path] = true
 		}
 	}

@@ -129,17 +129,15 @@ func TestAlikeLarge(t *testing.T) {
 			f := d.make(t)
 			f.config().Timeout = time.Second
 			f.write(f.src, "a", "b", "c", "large", "sent")
-			content := func(name, letter string) string {
-				return strings.Repeat(letter, map[string]int{"large": 3 << 20}[name]+400<<10)
-			}
-			for _, name := range []string{"a", "b", "c", "large"} {
-				f.rewrite(name, content(name, "o"))
+			sizes := map[string]int{"a": 400 << 10, "b": 400 << 10, "c": 400 << 10, "large": 3 << 20}
+			for name, size := range sizes {
+				f.rewrite(name, strings.Repeat("o", size))
 			}
 			f.sync(subtrees("")...)
 			f.force(allCaps)
 			lines := f.runs("")
-			for _, name := range []string{"a", "b", "c", "large"} {
-				f.rewrite(name, content(name, "n"))
+			for name, size := range sizes {
+				f.rewrite(name, strings.Repeat("n", size))
 			}
 			f.must(os.WriteFile(filepath.Join(f.src, "sent"), []byte("longer than before"), 0o644))
 			f.sync(paths("a", "b", "c", "large", "sent")...)

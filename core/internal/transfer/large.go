@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"cmp"
 	"path/filepath"
 	"strings"
 	"time"
@@ -35,7 +34,7 @@ type busy struct {
 	path string
 	// touched is when the oldest of the changes was seen that the main lane had to leave out; zero = none.
 	touched time.Time
-	ops     sdk.Op // of those of path itself
+	written bool // one of them says, or does not rule out, that path was written
 	// spare is a deletion that the main lane leaves to it.
 	spare bool
 }
@@ -72,9 +71,12 @@ func (l *lane) occupy(batch *queue.Batch) (end func() (touched bool)) {
 	l.update(func(s *situation) { s.busy = &busy{path: path, spare: allowed > 0} })
 	return func() bool {
 		var touched time.Time
-		var ops sdk.Op
+		seen := sdk.OpAttrib
 		l.update(func(s *situation) {
-			touched, ops = s.busy.touched, s.busy.ops
+			touched = s.busy.touched
+			if s.busy.written {
+				seen |= sdk.OpWrite // without OpCreate, or the subtree would be a new directory
+			}
 			s.busy = nil
 		})
 		if touched.IsZero() && !l.isLarge(batch) {
@@ -83,7 +85,7 @@ func (l *lane) occupy(batch *queue.Batch) (end func() (touched bool)) {
 		var again []sdk.Change
 		oldest := batch.Oldest
 		if !touched.IsZero() {
-			again = append(again, sdk.Change{Path: path, Scope: sdk.ScopeSubtree, Ops: sdk.OpAttrib | ops})
+			again = append(again, sdk.Change{Path: path, Scope: sdk.ScopeSubtree, Ops: seen})
 			if touched.Before(oldest) {
 				oldest = touched
 			}
@@ -105,13 +107,10 @@ func (d *Destination) leaveBusy(req *sdk.SyncRequest, batch *queue.Batch) {
 	if b == nil {
 		return
 	}
-	touches := false
-	var ops sdk.Op
+	touches, written := false, false
 	for _, c := range req.Changes {
 		touches = touches || d.touches(c, b.path)
-		if c.Path == b.path {
-			ops |= cmp.Or(c.Ops, sdk.OpCreate|sdk.OpWrite) // if nobody knows, it may have been written
-		}
+		written = written || c.Path == b.path && c.MayBeWritten()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -119,7 +118,7 @@ func (d *Destination) leaveBusy(req *sdk.SyncRequest, batch *queue.Batch) {
 		return // it is over, and no other one begins now
 	}
 	req.Busy = []string{b.path}
-	b.ops |= ops
+	b.written = b.written || written
 	if touches && (b.touched.IsZero() || batch.Oldest.Before(b.touched)) {
 		b.touched = batch.Oldest
 	}

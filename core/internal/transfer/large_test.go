@@ -124,8 +124,9 @@ func TestWhatWasSeenOfALargeFile(t *testing.T) {
 	}{
 		{"written", sdk.Change{Path: "d/big", Ops: sdk.OpWrite}, sdk.OpAttrib, sdk.OpWrite, sdk.OpAttrib},
 		{"attributes", sdk.Change{Path: "d/big", Ops: sdk.OpAttrib}, sdk.OpWrite, sdk.OpAttrib, sdk.OpAttrib | sdk.OpWrite},
-		{"not known", sdk.Change{Path: "d/big"}, 0, 0, sdk.OpAttrib | sdk.OpCreate | sdk.OpWrite},
-		{"compared", sdk.Change{Scope: sdk.ScopeSubtree}, sdk.OpClose, sdk.OpAttrib, sdk.OpAttrib | sdk.OpClose},
+		{"not known", sdk.Change{Path: "d/big"}, 0, 0, sdk.OpAttrib | sdk.OpWrite},
+		{"replaced", sdk.Change{Path: "d/big", Ops: sdk.OpCreate}, sdk.OpCreate | sdk.OpRename, sdk.OpCreate, sdk.OpAttrib | sdk.OpWrite},
+		{"compared", sdk.Change{Scope: sdk.ScopeSubtree}, sdk.OpClose, sdk.OpAttrib, sdk.OpAttrib},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			f, release := startLarge(t, func(sdk.SyncRequest) (sdk.Result, error) { return sdk.Result{}, nil })
