@@ -404,3 +404,9 @@ func loopDevice(t *testing.T) string {
 	}
 	return dev
 }
+
+func TestMountsBeforeBarrier(t *testing.T) {
+	if isolate.Run(t, isolate.OwnMounts) {
+		watchertest.MountsBeforeBarrier(t, quick().watch)
+	}
+}

@@ -248,3 +248,9 @@ func TestManyMounts(t *testing.T) {
 func without(list []string, drop string) []string {
 	return slices.DeleteFunc(list, func(s string) bool { return s == drop })
 }
+
+func TestMountsBeforeBarrier(t *testing.T) {
+	if isolate.Run(t, isolate.OwnMounts) {
+		watchertest.MountsBeforeBarrier(t, quick().watch)
+	}
+}

@@ -51,7 +51,8 @@ type watch struct {
 	reporter sdk.Reporter
 	kernel   *kernel
 	queue    *events.Queue
-	mounted  chan struct{} // capacity 1: the system's mounts have changed
+	mounted  chan struct{}      // capacity 1: the system's mounts have changed
+	changes  *mountinfo.Changes // for barriers, which cannot wait for mounted
 
 	tree     *tree
 	removed  map[int32]struct{}         // watches taken away, whose last events may still be waiting
@@ -120,6 +121,10 @@ func (t tuning) watch(ctx context.Context, root string, exclude *filter.Filter, 
 		return fmt.Errorf("inotify needs /proc: %w", err)
 	}
 	defer table.Close()
+	if w.changes, err = mountinfo.NewChanges(); err != nil {
+		return fmt.Errorf("inotify needs /proc: %w", err)
+	}
+	defer w.changes.Close()
 	wg.Go(func() { mountinfo.Poll(inner, table, t.check, w.mountsChanged) })
 	if err := w.run(); ctx.Err() == nil {
 		return err
@@ -214,6 +219,12 @@ func (w *watch) mend() error {
 		}
 		w.report("", sdk.ScopeSubtree, 0)
 		w.barriers.meetAll(w.names)
+	}
+	// What was mounted before a barrier may not have woken anybody yet.
+	if len(w.barriers.met) > 0 && w.changes.Happened() {
+		if err := w.remount(); err != nil {
+			return err
+		}
 	}
 	for n := range w.doubt {
 		if !w.tree.attached(n) {

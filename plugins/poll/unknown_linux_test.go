@@ -348,3 +348,9 @@ func settle(t *testing.T, tr *tree, r *recorder) {
 		return ""
 	})
 }
+
+func TestMountsBeforeBarrier(t *testing.T) {
+	if isolate.Run(t, isolate.OwnMounts) {
+		watchertest.MountsBeforeBarrier(t, watchRarely)
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Table is the file with all mounts that this process sees.
@@ -47,3 +49,31 @@ func Poll(ctx context.Context, table *os.File, every time.Duration, changed func
 		}
 	}
 }
+
+// Changes tells who asks whether the system's mounts have changed, at once: what mount(2) or umount(2) has
+// returned for counts. Poll's caller may not have been woken for it yet.
+type Changes struct{ fd int }
+
+// NewChanges counts from now on.
+func NewChanges() (*Changes, error) {
+	// Not by os.Open: the runtime's poller would be told before, and nobody is told twice.
+	fd, err := unix.Open(Table, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &Changes{fd}, nil
+}
+
+// Happened reports whether the mounts may have changed since the last call, which was by the same goroutine.
+func (c *Changes) Happened() bool {
+	fds := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLPRI}}
+	for {
+		n, err := unix.Poll(fds, 0)
+		if err != unix.EINTR {
+			return err != nil || n > 0 && fds[0].Revents&(unix.POLLPRI|unix.POLLERR) != 0
+		}
+	}
+}
+
+// Close ends it.
+func (c *Changes) Close() error { return unix.Close(c.fd) }

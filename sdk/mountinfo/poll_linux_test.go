@@ -82,3 +82,34 @@ func TestPollMissesNothing(t *testing.T) {
 	_ = table.Close()
 	<-ended
 }
+
+func TestChanges(t *testing.T) {
+	if !isolate.Run(t, isolate.OwnMounts) {
+		return
+	}
+	c, err := NewChanges()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	dir := t.TempDir()
+	expect := func(want bool, after string) {
+		t.Helper()
+		if c.Happened() != want {
+			t.Errorf("after %s: %t", after, !want)
+		}
+	}
+	expect(false, "nothing")
+	for range 100 {
+		if err := unix.Mount("none", dir, "tmpfs", 0, ""); err != nil {
+			t.Fatal(err)
+		}
+		expect(true, "mount")
+		expect(false, "telling")
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Fatal(err)
+		}
+		expect(true, "umount")
+		expect(false, "telling")
+	}
+}

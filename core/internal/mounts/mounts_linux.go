@@ -100,28 +100,17 @@ func boot() string {
 	return strings.TrimSpace(string(id))
 }
 
-// descriptor is closed when nobody has it any more.
-type descriptor struct{ fd int }
-
 // changes returns a function that reports whether the mount table may have changed since it was called
 // last.
 func changes() func() bool {
-	// Not by os.Open: the runtime's poller would be told before, and nobody is told twice.
-	fd, err := unix.Open(mountinfo.Table, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	c, err := mountinfo.NewChanges()
 	if err != nil {
 		return func() bool { return true }
 	}
-	table := &descriptor{fd}
-	runtime.AddCleanup(table, func(fd int) { _ = unix.Close(fd) }, fd)
-	return func() bool {
-		fds := []unix.PollFd{{Fd: int32(table.fd), Events: unix.POLLPRI}}
-		for {
-			n, err := unix.Poll(fds, 0)
-			if err != unix.EINTR {
-				return err != nil || n > 0 && fds[0].Revents&(unix.POLLPRI|unix.POLLERR) != 0
-			}
-		}
-	}
+	// Closed when nobody has the function any more.
+	held := &struct{ *mountinfo.Changes }{c}
+	runtime.AddCleanup(held, func(c *mountinfo.Changes) { _ = c.Close() }, c)
+	return func() bool { return held.Happened() }
 }
 
 // notify calls changed each time when the mount table has changed, and now and then, until ctx ends.
