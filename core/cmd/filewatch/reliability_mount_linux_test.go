@@ -240,7 +240,7 @@ func TestNoPlaceForSockets(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "sync.hcl")
 	writeFile(t, file, localSync("s", source, destination, ""))
 	for _, dir := range []string{"/run", "/tmp", os.TempDir()} {
-		m.run("mount --bind '" + dir + "' '" + dir + "'; mount -o remount,ro,bind '" + dir + "'")
+		m.run("mount --rbind '" + dir + "' '" + dir + "'; mount -o remount,ro,bind '" + dir + "'")
 	}
 	cmd := exec.Command("filewatch", "-config", file, "-once")
 	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR=")
