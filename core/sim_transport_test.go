@@ -478,6 +478,9 @@ func (c *simCall) send(l *listed, p string) (again []sdk.Change, err error) {
 	}
 	was, there := d.tree[p]
 	if there && was == now {
+		if slices.ContainsFunc(c.req.Changes, func(ch sdk.Change) bool { return ch.Path == p }) {
+			c.differs(p, sdk.Same)
+		}
 		return nil, nil
 	}
 	switch {

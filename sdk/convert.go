@@ -100,6 +100,7 @@ var differenceKinds = map[DifferenceKind]pluginpb.Difference_Kind{
 	Different: pluginpb.Difference_KIND_DIFFERENT,
 	Missing:   pluginpb.Difference_KIND_MISSING,
 	Extra:     pluginpb.Difference_KIND_EXTRA,
+	Same:      pluginpb.Difference_KIND_SAME,
 }
 
 // progressFromProto leaves out differences whose paths are not relative to the root.
@@ -116,6 +117,8 @@ func progressFromProto(p *pluginpb.Progress) Progress {
 			kind = Missing
 		case pluginpb.Difference_KIND_EXTRA:
 			kind = Extra
+		case pluginpb.Difference_KIND_SAME:
+			kind = Same
 		}
 		out.Differences = append(out.Differences, Difference{Path: path, Kind: kind})
 	}

@@ -123,7 +123,7 @@ type SyncRequest struct {
 	// which a later call would know. Nothing is removed in that call that may be what was moved. Nor need that be
 	// removed which vanishes from the source while the call lasts: a later one is told of it, and where it is then.
 	MayDefer bool
-	List     bool // name every difference in Progress
+	List     bool // name every difference in Progress, and what is Same
 	DryRun   bool // change nothing at the destination: list the differences
 	Config   any  // what Config returned, filled; nil when not Configurable
 }
@@ -143,7 +143,7 @@ type Progress struct {
 	Differences []Difference
 }
 
-// Difference is an entry that was not the same at the source and at the destination.
+// Difference is an entry that was not the same at the source and at the destination, or that is Same.
 type Difference struct {
 	Path string // relative to the root
 	Kind DifferenceKind
@@ -157,6 +157,10 @@ const (
 	Different DifferenceKind = iota // in type, content or attributes
 	Missing                         // at the destination
 	Extra                           // at the destination, gone from the source
+	// Same is a path of the request that was there, and at the destination too, and needed nothing but the time of
+	// a directory. A watcher that looks now and then may have seen it neither before nor afterwards, so the core
+	// looks at it once more. A DryRun does not tell it.
+	Same
 )
 
 // String returns the kind in one word.
@@ -166,6 +170,8 @@ func (k DifferenceKind) String() string {
 		return "missing"
 	case Extra:
 		return "extra"
+	case Same:
+		return "same"
 	}
 	return "different"
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,19 +68,52 @@ var (
 
 func TestList(t *testing.T) {
 	t.Parallel()
+	differ := func(list []string) []string {
+		return slices.DeleteFunc(list, func(s string) bool { return strings.HasPrefix(s, "same ") })
+	}
 	for _, changes := range [][]sdk.Change{subtrees(""), reported} {
 		for _, limit := range []uint64{0, 100} {
 			f := local(t)
 			f.differ()
 			f.req.List, f.req.MaxDelete = true, limit
 			list, _ := f.differences(changes...)
-			if diff := cmp.Diff(everything, list); diff != "" {
+			if diff := cmp.Diff(everything, differ(list)); diff != "" {
 				t.Errorf("%v, limit %d: %s", changes, limit, diff)
 			}
 			f.equal(tree.Options{})
-			if list, _ := f.differences(changes...); len(list) > 0 {
+			if list, _ := f.differences(changes...); len(differ(list)) > 0 {
 				t.Errorf("listed when nothing differs: %q", list)
 			}
+		}
+	}
+}
+
+// What the request names and is the same is listed, for whoever looks has to know that it was there; what it does not
+// name is not, nor is what is not there.
+func TestListSame(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes {
+		if !mode.caps.nanoseconds {
+			continue // every file of a list is sent
+		}
+		f := local(t)
+		f.force(mode.caps)
+		f.write(f.src, "d/f", "d/other", "e/", "e2/", "-\n\\#012")
+		f.must(os.Symlink("a", filepath.Join(f.src, "link")))
+		f.must(syscall.Mkfifo(filepath.Join(f.src, "fifo"), 0o644))
+		f.must(os.Link(filepath.Join(f.src, "d/f"), filepath.Join(f.src, "d/hard")))
+		f.sync(subtrees("")...)
+		f.must(os.Chtimes(filepath.Join(f.dst, "e2"), time.Unix(1, 0), time.Unix(1, 0)))
+		changes := paths("d/f", "d/hard", "e", "e2", "-\n\\#012", "link", "fifo", "absent", "d/absent")
+		if list, res := f.differences(changes...); len(list) > 0 || res.Files > 0 {
+			t.Errorf("%s: listed without being asked: %q, %+v", mode.name, list, res)
+		}
+		f.must(os.Chtimes(filepath.Join(f.dst, "e2"), time.Unix(1, 0), time.Unix(1, 0)))
+		f.req.List = true
+		want := []string{"same -\n\\#012", "same d/f", "same d/hard", "same e", "same e2", "same fifo", "same link"}
+		list, res := f.differences(changes...)
+		if diff := cmp.Diff(want, list); diff != "" || res.Files > 0 {
+			t.Errorf("%s: %+v\n%s", mode.name, res, diff)
 		}
 	}
 }

@@ -55,6 +55,7 @@ type output struct {
 	progress func(*output) // nil = not wanted
 	reported time.Time
 	listing  bool             // keep differences
+	asked    map[string]bool  // the request's paths, which are listed as the same if nothing else is; see sdk.Same
 	list     []sdk.Difference // since the last report
 	listSize int              // of their paths
 }
@@ -98,6 +99,10 @@ func (o *output) line(line string) {
 }
 
 func (o *output) item(it item) {
+	if it.same {
+		o.isSame(it.path)
+		return
+	}
 	if it.sent {
 		delete(o.alike, it.path)
 	}
@@ -136,10 +141,23 @@ func (o *output) item(it item) {
 	// The time of a directory changes with what is in it. A real run sets it as a matter of course, and
 	// who asks for a list to see what a watcher has missed finds the cause under its own name; a dry run
 	// tells all that differs.
-	if o.listing && (o.keep || !it.timeOfDir) {
-		o.list = append(o.list, sdk.Difference{Path: it.path, Kind: it.kind()})
-		o.listSize += len(it.path)
+	switch {
+	case it.timeOfDir && !o.keep:
+		o.isSame(it.path)
+	case o.listing:
+		o.note(sdk.Difference{Path: it.path, Kind: it.kind()})
 	}
+}
+
+func (o *output) isSame(path string) {
+	if o.asked[path] {
+		o.note(sdk.Difference{Path: path, Kind: sdk.Same})
+	}
+}
+
+func (o *output) note(d sdk.Difference) {
+	o.list = append(o.list, d)
+	o.listSize += len(d.Path)
 }
 
 // parseEntries reads how many entries rsync has looked at: `Number of files: 1,234 (reg: 1,000, dir: 234)`,
@@ -165,6 +183,7 @@ type item struct {
 	timeOfDir       bool // nothing but a directory's time
 	createdDir      bool
 	sent            bool // with its content
+	same            bool // nothing had to be done; only with itemizeSame
 }
 
 // kind returns how the entry differed. Where something else was in its place, rsync calls it created.
@@ -203,7 +222,9 @@ func parseItem(line string) (item, bool) {
 	if what[1] == 'f' {
 		it.size, _ = strconv.ParseUint(fields[1], 10, 64) // for the progress alone
 	}
-	it.timeOfDir = it.attributesOfDir && strings.Trim(what[2:], ". ") == "t"
+	attributes := strings.Trim(what[2:], ". ")
+	it.same = what[0] == '.' && attributes == ""
+	it.timeOfDir = it.attributesOfDir && attributes == "t"
 	return it, true
 }
 

@@ -98,6 +98,9 @@ type mode struct {
 
 const noLimit = -1
 
+// itemizeSame prints what needs nothing, too.
+const itemizeSame = "-ii"
+
 // deleteMissing removes what the list names and the source does not have.
 const deleteMissing = "--delete-missing-args"
 
@@ -166,6 +169,9 @@ func (s *session) pathsJob(entries []entry) job {
 	}
 	// A file may grow after it was looked at.
 	j.flags = append(j.flags, s.sizeArgs()...)
+	if s.asked != nil {
+		j.flags = append(j.flags, itemizeSame)
+	}
 	if !s.caps.nanoseconds {
 		j.flags = append(j.flags, "--ignore-times")
 	}
@@ -289,6 +295,7 @@ func (s *session) outcome(m mode) *outcome {
 		out.stdout.progress = s.count.report
 		out.stdout.counted = s.presumed
 		out.stdout.listing = s.req.List || s.req.DryRun
+		out.stdout.asked = s.asked
 	}
 	return out
 }

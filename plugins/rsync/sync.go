@@ -41,6 +41,7 @@ type session struct {
 	overMore   bool              // there were too many to remember
 	made       map[string]bool   // directories of subtrees that the destination did not have
 	vanished   map[string]bool   // from the source, while they were looked at or sent
+	asked      map[string]bool   // paths of the request, if it is to be told what is sdk.Same; else nil
 	alike      map[string]bool   // what was written, and rsync has not sent so far
 	renamed    map[string]bool   // what the destination has renamed itself, and nobody has written
 	prestarted []*standby        // runs of this request that wait for their turn
@@ -146,6 +147,7 @@ func (s *session) sync(ctx context.Context) error {
 	if err := s.deferNew(); err != nil {
 		return err
 	}
+	s.asked = s.paths()
 	s.alike = s.written()
 	if err := s.beginAgain(ctx); err != nil {
 		return err
@@ -154,6 +156,20 @@ func (s *session) sync(ctx context.Context) error {
 		return err
 	}
 	return s.leaveLarge(ctx)
+}
+
+// paths returns those of the request, nil if nobody wants to know which are the same.
+func (s *session) paths() map[string]bool {
+	if !s.req.List || s.req.DryRun {
+		return nil
+	}
+	paths := make(map[string]bool, len(s.req.Changes))
+	for _, c := range s.req.Changes {
+		if c.Path != "" {
+			paths[c.Path] = true
+		}
+	}
+	return paths
 }
 
 // rounds transfers changes, and what has to be looked at again then.

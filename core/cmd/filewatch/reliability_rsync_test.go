@@ -14,7 +14,8 @@ import (
 )
 
 // brokenRsync stands in rsync's place. Its first line says how it ends: "heal" is as it should, "exit 23"
-// or "kill -9 $$" ends it so before it does anything, and with "half " before that after half of its work.
+// or "kill -9 $$" ends it so before it does anything, and with "half " before that after half of its work. What stands
+// after "then " is done after all of the work on a list.
 const brokenRsync = `#!/bin/sh
 how=$(cat %[1]q)
 [ "$how" != heal ] || exec %[2]q "$@"
@@ -33,6 +34,15 @@ if [ "$how" != "$end" ] && [ ! "$dry" ]; then
 	else
 		%[2]q --exclude='*5' "$@"
 	fi
+fi
+if [ "$how" != "${how#then }" ]; then
+	if [ "$list" ]; then
+		%[2]q "$@" <"$list"
+	else
+		exec %[2]q "$@"
+	fi
+	set -- $?
+	end="${how#then }; exit $1"
 fi
 rm -f "$list"
 echo "$how" >>%[3]q
@@ -103,12 +113,7 @@ func TestFailingRsync(t *testing.T) {
 			d := startDaemon(t, localSync("s", source, destination, ""), r.find)
 			from := d.saidInSync(t)
 			r.set(ends[0])
-			// What waits for its list has begun before.
-			for _, pid := range proc.Children(d.pid()) {
-				if !strings.Contains(proc.Cmdline(pid), " plugin ") {
-					_ = proc.Kill(pid, syscall.SIGKILL)
-				}
-			}
+			killWaiting(d)
 			shell(t, source, "rm -r removed")
 			for i, how := range ends {
 				r.set(how)
@@ -132,5 +137,39 @@ func TestFailingRsync(t *testing.T) {
 				t.Errorf("the status is %s in the end", s.State)
 			}
 		})
+	}
+}
+
+// What a watcher that looks now and then sees gone, what is there again for rsync, which has nothing to do, and is gone
+// when the watcher looks next, is seen by nobody but rsync.
+func TestThereForRsyncAlone(t *testing.T) {
+	t.Parallel()
+	r := wrapRsync(t)
+	source, destination := dirs(t)
+	out := t.TempDir()
+	shell(t, source, "mkdir d; echo 1 >f; echo 2 >d/f; ln -s f link")
+	d := startDaemon(t, localSync("s", source, destination, `watcher "poll" { interval = "1h" }`), r.find)
+	d.flushed(t)
+	d.do("pause", "s")
+	shell(t, source, "mv f d link '"+out+"'")
+	d.command("flush", "-timeout", "1s") // has the watcher look
+	eventually(t, "it is seen gone", func() bool { return d.status("s").Pending > 0 })
+	shell(t, out, "mv f d link '"+source+"'")
+	away := "then [ ! -e '" + source + "/f' ] || { cd '" + source + "'; mv f d link '" + out + "'; }"
+	r.set(away)
+	killWaiting(d)
+	d.do("resume", "s")
+	eventually(t, "rsync has seen it", func() bool { return r.ends(away) > 0 })
+	d.flushed(t)
+	same(t, source, destination)
+	shell(t, destination, "test ! -e f; test ! -e d; test ! -h link")
+}
+
+// killWaiting kills the rsync that waits for its list, which began as rsync ended then.
+func killWaiting(d *daemon) {
+	for _, pid := range proc.Children(d.pid()) {
+		if !strings.Contains(proc.Cmdline(pid), " plugin ") {
+			_ = proc.Kill(pid, syscall.SIGKILL)
+		}
 	}
 }

@@ -25,8 +25,8 @@ const (
 // proved that it has reported everything up to the end of the transfer:
 //
 //   - What a periodic comparison mended and the watcher never told was missed by it.
-//   - What was sent and is gone again by then, or is not what it was after the transfer, may have come and gone
-//     between two looks of a watcher that looks; only the destination has it now.
+//   - What was sent, or found to be the same, and is gone again by then, or is not what it was after the transfer, may
+//     have come and gone between two looks of a watcher that looks; only the destination has it now.
 //   - Of what a transfer sent that failed, or began before the watcher came to look, there is no list, so that the
 //     same is to be feared of all that it was to send.
 type audit struct {
@@ -154,6 +154,16 @@ func (a *audit) add(differences []sdk.Difference) {
 	a.differences = append(a.differences, differences...)
 }
 
+// addTops notes the subtrees that a transfer was given, of which the transport tells only what is in them. The
+// destination's lock is held.
+func (a *audit) addTops(changes []sdk.Change) {
+	for _, c := range changes {
+		if c.Scope == sdk.ScopeSubtree && c.Path != "" {
+			a.add([]sdk.Difference{{Path: c.Path, Kind: sdk.Same}})
+		}
+	}
+}
+
 // leave notes files that a transfer left out because of their size, and that go there later. The destination's
 // lock is held.
 func (a *audit) leave(large []string) {
@@ -256,7 +266,7 @@ func (d *Destination) judgeAudit() {
 		if looks && info == nil && diff.Kind != sdk.Extra {
 			fleeting[diff.Path] = true
 		}
-		if fleeting[diff.Path] || diff.Kind == sdk.Extra && a.held {
+		if fleeting[diff.Path] || diff.Kind == sdk.Same || diff.Kind == sdk.Extra && a.held {
 			continue
 		}
 		if !a.since.IsZero() && i >= a.counted && !a.covers(diff.Path) && d.changedAfter(diff.Path, info, a.since) {

@@ -77,6 +77,7 @@ func (l *lane) transfer(ctx context.Context, batch *queue.Batch, a *audit) (_ sd
 		if err != nil {
 			return
 		}
+		a.addTops(changes)
 		a.leave(result.Large)
 		s.lastConfirmed = time.Now()
 		if full && len(result.Failed) == 0 {

@@ -250,6 +250,9 @@ const (
 	Difference_KIND_MISSING     Difference_Kind = 1 // at the destination
 	Difference_KIND_DIFFERENT   Difference_Kind = 2 // in type, content or attributes
 	Difference_KIND_EXTRA       Difference_Kind = 3 // at the destination, gone from the source
+	// A path of the request that was there, and at the destination too, and needed nothing but the time of a
+	// directory. A dry run does not tell it.
+	Difference_KIND_SAME Difference_Kind = 4
 )
 
 // Enum value maps for Difference_Kind.
@@ -259,12 +262,14 @@ var (
 		1: "KIND_MISSING",
 		2: "KIND_DIFFERENT",
 		3: "KIND_EXTRA",
+		4: "KIND_SAME",
 	}
 	Difference_Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED": 0,
 		"KIND_MISSING":     1,
 		"KIND_DIFFERENT":   2,
 		"KIND_EXTRA":       3,
+		"KIND_SAME":        4,
 	}
 )
 
@@ -1722,7 +1727,7 @@ func (x *Progress) GetPortion() float64 {
 	return 0
 }
 
-// Difference is an entry that was not the same at the source and at the destination.
+// Difference is an entry that was not the same at the source and at the destination, or KIND_SAME.
 type Difference struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"` // relative to the root
@@ -2479,17 +2484,18 @@ const file_plugin_proto_rawDesc = "" +
 	"\vdifferences\x18\x03 \x03(\v2\x1f.filewatch.plugin.v1.DifferenceR\vdifferences\x12\x18\n" +
 	"\adeleted\x18\x04 \x01(\x04R\adeleted\x12\x18\n" +
 	"\acreated\x18\x05 \x01(\x04R\acreated\x12\x18\n" +
-	"\aportion\x18\x06 \x01(\x01R\aportion\"\xae\x01\n" +
+	"\aportion\x18\x06 \x01(\x01R\aportion\"\xbd\x01\n" +
 	"\n" +
 	"Difference\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\fR\x04path\x128\n" +
-	"\x04kind\x18\x02 \x01(\x0e2$.filewatch.plugin.v1.Difference.KindR\x04kind\"R\n" +
+	"\x04kind\x18\x02 \x01(\x0e2$.filewatch.plugin.v1.Difference.KindR\x04kind\"a\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_MISSING\x10\x01\x12\x12\n" +
 	"\x0eKIND_DIFFERENT\x10\x02\x12\x0e\n" +
 	"\n" +
-	"KIND_EXTRA\x10\x03\"\xa7\x02\n" +
+	"KIND_EXTRA\x10\x03\x12\r\n" +
+	"\tKIND_SAME\x10\x04\"\xa7\x02\n" +
 	"\x06Result\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x18\n" +
 	"\adeleted\x18\x02 \x01(\x04R\adeleted\x12\x14\n" +
