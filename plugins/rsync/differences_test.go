@@ -118,6 +118,27 @@ func TestListSame(t *testing.T) {
 	}
 }
 
+// A directory that was gone, and is there again when rsync looks, is compared with what is in it: who looks now and then
+// may never have seen it gone.
+func TestGoneAndBack(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes {
+		for _, changes := range [][]sdk.Change{paths("d"), subtrees("d")} {
+			f := local(t)
+			f.force(mode.caps)
+			f.req.List = true
+			f.write(f.src, "d/a", "d/sub/b", "beside")
+			f.sync(subtrees("")...)
+			f.must(os.RemoveAll(filepath.Join(f.src, "d")))
+			f.wrap(`[ -e '` + f.src + `/d' ] || { mkdir '` + f.src + `/d'; echo new >'` + f.src + `/d/new'; }; exec "$rsync" "$@"`)
+			f.sync(changes...)
+			o := diffOptions(mode.caps)
+			o.Ignore = func(p string) bool { return p == "" } // its time is not asked for
+			f.equal(o)
+		}
+	}
+}
+
 // No list is kept, however long it is.
 func TestListIsHandedOver(t *testing.T) {
 	o := output{listing: true}

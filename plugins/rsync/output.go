@@ -56,6 +56,7 @@ type output struct {
 	reported time.Time
 	listing  bool             // keep differences
 	asked    map[string]bool  // the request's paths, which are listed as the same if nothing else is; see sdk.Same
+	dirs     []string         // those that are directories, at the destination too
 	list     []sdk.Difference // since the last report
 	listSize int              // of their paths
 }
@@ -99,6 +100,9 @@ func (o *output) line(line string) {
 }
 
 func (o *output) item(it item) {
+	if it.attributesOfDir && o.asked[it.path] {
+		o.dirs = append(o.dirs, it.path)
+	}
 	if it.same {
 		o.isSame(it.path)
 		return

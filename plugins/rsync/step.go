@@ -3,6 +3,7 @@ package rsync
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -268,26 +269,44 @@ func (s *session) withhold(count *outcome) {
 
 // doubts returns the directories that a shallow run had to create, to be compared with their contents: a
 // directory that is new at the source is reported as a whole, so these were lost at the destination, and
-// what was in them too.
+// what was in them too. Nor is it known what is in those that came back after they were looked for.
 func (s *session) doubts(j job, out *outcome, last bool) []sdk.Change {
 	if !j.shallow {
 		return nil
 	}
+	why := map[string]string{}
+	if len(out.stdout.dirs) > 0 {
+		gone := make(map[string]bool, len(j.gone))
+		for _, p := range j.gone {
+			gone[p] = true
+		}
+		for _, p := range out.stdout.dirs {
+			if gone[p] {
+				why[p] = "this directory was gone and came back"
+			}
+		}
+	}
+	lost := false
+	for _, p := range out.stdout.created {
+		if !j.unfolded[p] {
+			why[p] = "the destination had lost this directory"
+			lost = true
+		}
+	}
 	var doubts []sdk.Change
-	created := slices.DeleteFunc(slices.Sorted(slices.Values(out.stdout.created)), func(p string) bool { return j.unfolded[p] })
-	for i, p := range created {
-		if i > 0 && len(doubts) > 0 && doubts[len(doubts)-1].Covers(p) {
+	for _, p := range slices.Sorted(maps.Keys(why)) {
+		if len(doubts) > 0 && doubts[len(doubts)-1].Covers(p) {
 			continue
 		}
 		if last || s.req.Beside {
-			s.failed[p] = "the destination had lost this directory: it is compared with the next try"
+			s.failed[p] = why[p] + ": it is compared with the next try"
 		}
 		doubts = append(doubts, sdk.Change{Path: p, Scope: sdk.ScopeSubtree})
 	}
 	if last || s.req.Beside {
 		return nil
 	}
-	if len(doubts) > 0 {
+	if lost {
 		s.t.setKnown(s.peer(), false)
 	}
 	return doubts

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/filewatch/filewatch/sdk"
@@ -287,8 +288,13 @@ func (d *Destination) judgeAudit() {
 func (d *Destination) look(diff sdk.Difference, after map[string]stamp) os.FileInfo {
 	info, err := d.config.Lstat(filepath.Join(d.config.Source, diff.Path))
 	was, known := after[diff.Path]
-	if errors.Is(err, os.ErrNotExist) && diff.Kind != sdk.Extra || known && was != stampOf(info) {
-		d.Add(sdk.Change{Path: diff.Path})
+	gone := errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+	if gone && diff.Kind != sdk.Extra || known && was != stampOf(info) {
+		c := sdk.Change{Path: diff.Path}
+		if was.mode.IsDir() && (info == nil || !info.IsDir()) {
+			c.Scope = sdk.ScopeSubtree // whatever is there by the time that it is sent
+		}
+		d.Add(c)
 	}
 	return info
 }
