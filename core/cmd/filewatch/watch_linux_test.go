@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/filewatch/filewatch/sdk/plugintest/proc"
 	"github.com/filewatch/filewatch/sdk/plugintest/tree"
 )
 
@@ -46,13 +47,13 @@ func (f fuse) enter(cmd *exec.Cmd) { (&mounts{pid: f.process.Pid}).enter(cmd) }
 // hang has it answer nothing until the returned function is called.
 func (f fuse) hang(t *testing.T) (heal func()) {
 	t.Helper()
-	send := func(s syscall.Signal) {
-		if err := f.process.Signal(s); err != nil {
+	// A request that it has read, and does not answer, could not even be given up by who is killed.
+	proc.Halt(t, f.process.Pid)
+	return func() {
+		if err := f.process.Signal(syscall.SIGCONT); err != nil {
 			t.Error(err)
 		}
 	}
-	send(syscall.SIGSTOP)
-	return func() { send(syscall.SIGCONT) }
 }
 
 // What is changed behind a FUSE mount causes no events.

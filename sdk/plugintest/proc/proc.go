@@ -81,22 +81,33 @@ func Kill(pid int, sig syscall.Signal) error {
 	return nil
 }
 
-// Halt sends SIGSTOP to pid and waits until it is halted, or gone: from then on it does nothing, and
-// what it started before can be seen. It ends the test if that takes longer than ten seconds.
+// Halt sends SIGSTOP to pid and waits until all its threads are halted, or it is gone: from then on it does nothing,
+// and what it started before can be seen. It ends the test if that takes longer than ten seconds.
 func Halt(t T, pid int) {
 	t.Helper()
 	if err := Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatalf("%v", err)
 	}
-	const halted = "Tt"
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Microsecond) {
-		if st := stat(pid); !st.live() || strings.IndexByte(halted, st.state) >= 0 {
+		if halted(pid) {
 			return
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("cannot be halted:\n%s", describe([]int{pid}))
 		}
 	}
+}
+
+// halted reports whether no thread of pid can do anything.
+func halted(pid int) bool {
+	threads, _ := filepath.Glob(file(pid, "task/[0-9]*/stat"))
+	for _, thread := range threads {
+		data, _ := os.ReadFile(thread)
+		if st := parseStat(string(data)); st.live() && st.state != 'T' && st.state != 't' {
+			return false
+		}
+	}
+	return true
 }
 
 // WaitGone waits until none of pids is alive. When timeout is over it ends the test with the command
