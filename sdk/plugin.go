@@ -157,9 +157,9 @@ const (
 	Different DifferenceKind = iota // in type, content or attributes
 	Missing                         // at the destination
 	Extra                           // at the destination, gone from the source
-	// Same is a path of the request that was there, and at the destination too, and needed nothing but the time of
-	// a directory. A watcher that looks now and then may have seen it neither before nor afterwards, so the core
-	// looks at it once more. A DryRun does not tell it.
+	// Same is a path of the request that was there and needed nothing but the time of a directory, or that was left
+	// because it vanished then (MayDefer). The destination may have it, and a watcher that looks now and then may have
+	// seen it neither before nor afterwards, so the core looks at it once more. A DryRun does not tell it.
 	Same
 )
 

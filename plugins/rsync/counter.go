@@ -1,6 +1,8 @@
 package rsync
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/filewatch/filewatch/sdk"
@@ -16,6 +18,8 @@ type counter struct {
 	amount  uint64  // of the work that is done, by the runs that have ended; see entryAmount
 	total   uint64  // amount of all the work; 0 = not known
 	portion float64 // see sdk.Progress
+
+	there map[string]bool // what of the request was there, and has not been listed; see sdk.Same
 }
 
 // underWay is how far a run is.
@@ -59,6 +63,34 @@ func (c *counter) advance(portion float64) {
 	defer c.mu.Unlock()
 	c.portion = portion
 	c.tell(nil)
+}
+
+// saw notes entries that are to be listed as the same if nothing else is: rsync says nothing of what vanishes before it
+// looks, where that is not to be removed.
+func (c *counter) saw(entries []entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.there == nil {
+		c.there = map[string]bool{}
+	}
+	for _, e := range entries {
+		if !e.state.gone() {
+			c.there[e.path] = true
+		}
+	}
+}
+
+// listRest lists those of which nothing has been.
+func (c *counter) listRest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []sdk.Difference
+	for _, p := range slices.Sorted(maps.Keys(c.there)) {
+		list = append(list, sdk.Difference{Path: p, Kind: sdk.Same})
+	}
+	if len(list) > 0 {
+		c.tell(list)
+	}
 }
 
 // expect notes the amount of all the work, 0 if it is not known. It has to be noted before anything is done.
@@ -129,6 +161,9 @@ func (c *counter) created(o *output) []string {
 func (c *counter) tell(list []sdk.Difference) {
 	if c.progress == nil {
 		return
+	}
+	for _, d := range list {
+		delete(c.there, d.Path)
 	}
 	r, amount := c.result, c.amount
 	p := sdk.Progress{Files: r.Files + r.Deleted, Bytes: r.Bytes, Deleted: r.Deleted, Created: r.Created, Differences: list}

@@ -106,9 +106,9 @@ func (s *session) withoutVanished(entries []entry) []entry {
 }
 
 // withoutBack returns the entries, which were gone, but for those that are back, where that is left to a later call: a
-// directory that was moved back is not to be sent, but renamed.
+// directory that was moved back is not to be sent, but renamed. Who looks now and then may not tell the later call.
 func (s *session) withoutBack(entries []entry) []entry {
-	if !s.leavesVanished() {
+	if !s.leavesVanished() || s.asked != nil {
 		return entries
 	}
 	return slices.DeleteFunc(slices.Clone(entries), func(e entry) bool {

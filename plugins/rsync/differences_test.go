@@ -118,6 +118,23 @@ func TestListSame(t *testing.T) {
 	}
 }
 
+// What vanishes during the call, and is left for a later one, is listed: it may be that nobody tells that one.
+func TestListVanished(t *testing.T) {
+	t.Parallel()
+	f := local(t)
+	f.req.List, f.req.MayDefer = true, true
+	f.write(f.src, "a", "d/x", "stays", "other")
+	f.sync(subtrees("")...)
+	f.wrap(`rm -rf '` + f.src + `/a' '` + f.src + `/d'; exec "$rsync" "$@"`)
+	list, _ := f.differences(paths("a", "d", "d/x", "stays", "absent")...)
+	if diff := cmp.Diff([]string{"same a", "same d", "same d/x", "same stays"}, list); diff != "" {
+		t.Error(diff)
+	}
+	if !f.exists("a") || !f.exists("d/x") {
+		t.Error("it was removed, so that nothing is tested")
+	}
+}
+
 // A directory that was gone, and is there again when rsync looks, is compared with what is in it: who looks now and then
 // may never have seen it gone.
 func TestGoneAndBack(t *testing.T) {

@@ -155,6 +155,7 @@ func (s *session) sync(ctx context.Context) error {
 	if err := s.rounds(ctx, s.req.Changes); err != nil {
 		return err
 	}
+	s.count.listRest()
 	return s.leaveLarge(ctx)
 }
 
@@ -202,6 +203,9 @@ func (s *session) round(ctx context.Context, changes []sdk.Change, last bool) ([
 		return nil, err
 	}
 	w = s.unfold(w)
+	if s.asked != nil {
+		s.count.saw(w.entries)
+	}
 	s.count.expect(w.amount())
 	var again []sdk.Change
 	steps := s.steps(w)

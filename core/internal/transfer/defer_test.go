@@ -41,16 +41,3 @@ func TestDeferredWaits(t *testing.T) {
 		synctest.Wait()
 	})
 }
-
-// A watcher that looks now and then does not tell where something was moved, nor that what came between two looks is gone.
-func TestNothingIsDeferredUnderPolling(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := start(t, ok)
-		f.watch.set(func(w *fakeWatch) { w.looks = true })
-		f.Add(sdk.Change{Path: "n", Scope: sdk.ScopeSubtree, Ops: sdk.OpCreate | sdk.OpClose})
-		synctest.Wait()
-		if f.transport.last().MayDefer {
-			t.Error("may be left out")
-		}
-	})
-}

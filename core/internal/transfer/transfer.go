@@ -32,7 +32,7 @@ func (l *lane) transfer(ctx context.Context, batch *queue.Batch, a *audit) (_ sd
 	req.List = a != nil
 	if req.Beside = l.beside(); !req.Beside {
 		req.MaxSize = l.maxSize(full)
-		req.MayDefer = !full && !l.config.Watch.Looks() // who looks now and then need not tell of it later
+		req.MayDefer = !full
 		l.leaveBusy(&req, batch)
 	}
 	allowed := l.limitDeletions(&req, full)

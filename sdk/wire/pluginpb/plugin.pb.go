@@ -250,8 +250,8 @@ const (
 	Difference_KIND_MISSING     Difference_Kind = 1 // at the destination
 	Difference_KIND_DIFFERENT   Difference_Kind = 2 // in type, content or attributes
 	Difference_KIND_EXTRA       Difference_Kind = 3 // at the destination, gone from the source
-	// A path of the request that was there, and at the destination too, and needed nothing but the time of a
-	// directory. A dry run does not tell it.
+	// A path of the request that was there and needed nothing but the time of a directory, or that was left because
+	// it vanished then (may_defer). A dry run does not tell it.
 	Difference_KIND_SAME Difference_Kind = 4
 )
 
