@@ -472,6 +472,7 @@ func (c *simCall) send(l *listed, p string) (again []sdk.Change, err error) {
 			scope = sdk.ScopePath // the rest is left to the others
 		}
 		if !ok && c.req.MayDefer && c.rng.IntN(2) == 0 {
+			c.differs(p, sdk.Same)
 			return nil, nil
 		}
 		return []sdk.Change{{Path: p, Scope: scope}}, nil
