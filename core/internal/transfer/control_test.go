@@ -323,6 +323,59 @@ func TestWhatCameAndWentAndCameAgainIsSent(t *testing.T) {
 	})
 }
 
+// What is below a directory that is a file by now is gone, too.
+func TestWhatWentWithItsDirectoryIsDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, ok)
+		f.watch.set(func(w *fakeWatch) { w.looks = true })
+		if err := os.WriteFile(filepath.Join(f.source, "d"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		f.transport.lists = func(req sdk.SyncRequest) []sdk.Difference {
+			if req.Changes[0] != everything {
+				return nil
+			}
+			return []sdk.Difference{{Path: "d/gone", Kind: sdk.Missing}}
+		}
+		f.Add(everything)
+		equal(t, f.transport.paths(), [][]string{{"./"}, {"d/gone"}})
+	})
+}
+
+// A directory that is one no more may be one again when it is sent: it is compared with what is in it then.
+func TestWhatWasADirectoryIsComparedAsOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, ok)
+		dir := filepath.Join(f.source, "d")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		var proofs []func()
+		f.watch.set(func(w *fakeWatch) {
+			w.looks = true
+			w.prove = func(reached func()) { proofs = append(proofs, reached) }
+		})
+		f.transport.lists = func(req sdk.SyncRequest) []sdk.Difference {
+			if req.Changes[0] != everything {
+				return nil
+			}
+			return []sdk.Difference{{Path: "d", Kind: sdk.Missing}}
+		}
+		f.Add(everything)
+		equal(t, f.transport.paths(), [][]string{{"./"}})
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("elsewhere", dir); err != nil {
+			t.Fatal(err)
+		}
+		for _, reached := range proofs {
+			reached()
+		}
+		equal(t, f.transport.paths(), [][]string{{"./"}, {"d/"}})
+	})
+}
+
 // What a transfer has sent that failed is listed by nobody, and the next try finds it the same.
 func TestWhatAFailedTransferSentIsLookedAtAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
