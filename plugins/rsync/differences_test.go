@@ -3,6 +3,7 @@ package rsync
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -152,6 +153,34 @@ func TestGoneAndBack(t *testing.T) {
 			o := diffOptions(mode.caps)
 			o.Ignore = func(p string) bool { return p == "" } // its time is not asked for
 			f.equal(o)
+		}
+	}
+}
+
+// So it is near the limit of deletions, where all is counted first, also when other deletions are withheld.
+func TestGoneAndBackNearTheLimit(t *testing.T) {
+	t.Parallel()
+	for _, gone := range [][]string{{"d", "e"}, {"d", "e", "far/1", "far/2"}} {
+		f := local(t)
+		f.req.List, f.req.MaxDelete = true, 1
+		f.write(f.src, "d/a", "e/a", "far/1", "far/2", "beside")
+		back := []string{filepath.Join(f.src, "d"), filepath.Join(f.src, "e")}
+		for _, dir := range back {
+			f.must(os.Chtimes(dir, time.Unix(1, 0), time.Unix(1, 0)))
+		}
+		f.sync(subtrees("")...)
+		away := t.TempDir()
+		f.must(exec.Command("mv", append([]string{"-t", away}, back...)...).Run())
+		for _, p := range gone[2:] {
+			f.must(os.Remove(filepath.Join(f.src, p)))
+		}
+		f.wrap(`if [ -e '` + away + `/d' ]; then cd '` + f.src + `'; mv '` + away + `'/* .; touch d/new e/new; touch -d @1 d e; fi; exec "$rsync" "$@"`)
+		// What is there goes first, and has the time of the root set.
+		if res := f.sync(append(paths(gone...), paths("beside")...)...); (res.Withheld.Count > 0) != (len(gone) > 2) {
+			t.Errorf("%q: %+v", gone, res)
+		}
+		if !f.exists("d/new") || !f.exists("e/new") {
+			t.Errorf("%q: what is in them is missing at the destination", gone)
 		}
 	}
 }

@@ -184,14 +184,17 @@ func (s *session) removeCounted(ctx context.Context, j job, first *outcome, blam
 		return s.req.Changes, nil
 	}
 	switch {
-	case count.exit.OK() && !count.stdout.differs():
+	// Only a run that is no count tells what is the same.
+	case count.exit.OK() && !count.stdout.differs() && s.asked == nil:
 		return nil, nil
 	case count.stdout.deleted > uint64(limit) && first == nil:
 		// The rest, such as times of directories, is done all the same, or it would count as failed.
 		if first, err = s.run(ctx, j, mode{thorough: true, limit: 0}); err != nil {
 			return nil, err
 		}
-		return s.removeCounted(ctx, j, first, blame, last)
+		doubts := s.doubts(j, first, last)
+		more, err := s.removeCounted(ctx, j, first, blame, last)
+		return append(doubts, more...), err
 	case count.stdout.deleted > uint64(limit):
 		return nil, s.blameDiffering(j, first, count, blame, true)
 	}
